@@ -1,0 +1,140 @@
+/* config_table.c: the option table.
+ *
+ * To add a key: a field in config.h, a row here, done; the parser, `config show` and the example
+ * file follow. Leaves reading and printing values to config_option.c, and what concerns several
+ * keys at once to config_check.c. Any thread: it is constant. */
+#include "config_option.h"
+
+#include "log.h"
+#include "text.h"
+
+#define MS  INT64_C(1000000)
+#define S   (1000 * MS)
+#define MIN (60 * S)
+#define H   (60 * MIN)
+#define DAY (24 * H)
+#define KIB INT64_C(1024)
+#define MIB (1024 * KIB)
+
+#define SCOPE_KEYS_MAX 64 /* keys of one kind of section */
+
+static const char *const log_levels[] = {"error", "warn", "info", "debug", NULL};
+static const char *const formats[] = {"spoor", "ndjson", NULL};
+static const char *const acks[] = {"sequence", "status", NULL};
+
+_Static_assert(LOG_ERROR == 0 && LOG_DEBUG == 3, "log_levels follows enum log_level");
+_Static_assert(CONFIG_FORMAT_SPOOR == 0 && CONFIG_FORMAT_NDJSON == 1, "formats follows its enum");
+_Static_assert(CONFIG_ACK_SEQUENCE == 0 && CONFIG_ACK_STATUS == 1, "acks follows its enum");
+
+#define DAEMON(field)    .scope = SCOPE_DAEMON, .offset = offsetof(struct config_daemon, field)
+#define FOLDER(field)    .scope = SCOPE_FOLDER, .offset = offsetof(struct config_folder, field)
+#define UPLOAD(field)    .scope = SCOPE_UPLOAD, .offset = offsetof(struct config_upload, field)
+#define RANGE(low, high) .min = (low), .max = (high)
+
+/* In the order in which they are shown: by scope, what must be set first. */
+const struct option config_options[] = {
+    {DAEMON(state_dir), .key = "state_dir", .kind = KIND_PATH, .example = "~/.local/state/spoor",
+     .help = "Where the journals live; must not lie inside a watched folder. Default: "
+             "$XDG_STATE_HOME/spoor or ~/.local/state/spoor, and /var/lib/spoor for root."},
+    {DAEMON(log_level), .key = "log_level", .kind = KIND_ENUM, .default_text = "info",
+     .choices = log_levels, .help = "What is logged: this and all that is graver."},
+    {DAEMON(log_file), .key = "log_file", .kind = KIND_PATH, .default_text = "",
+     .help = "Where the log goes. Empty: to stderr in the foreground, to spoor.log in the state "
+             "directory in the background."},
+
+    {FOLDER(path), .key = "path", .kind = KIND_PATH, .flags = OPTION_REQUIRED,
+     .example = "/home/ann/documents",
+     .help = "The folder to watch. ~/ is the home directory; a relative path is taken from the "
+             "directory of this file."},
+    {FOLDER(ignore), .key = "ignore", .kind = KIND_LIST,
+     .help = "A gitignore pattern of names to leave out. May repeat; the last that matches wins. "
+             "A .spoorignore file inside the folder adds to these."},
+    {FOLDER(settle_ns), .key = "settle", .kind = KIND_DURATION, .default_text = "300ms",
+     RANGE(0, H), .help = "A changed name is looked at when it has been quiet for so long."},
+    {FOLDER(max_delay_ns), .key = "max_delay", .kind = KIND_DURATION, .default_text = "5s",
+     RANGE(0, DAY), .help = "A name that never becomes quiet is looked at after so long."},
+    {FOLDER(poll_interval_ns), .key = "poll_interval", .kind = KIND_DURATION, .default_text = "30s",
+     RANGE(S, DAY), .help = "How often directories are read that the system cannot watch."},
+    {FOLDER(retention_ns), .key = "retention", .kind = KIND_DURATION, .default_text = "7d",
+     .forever_offset = offsetof(struct config_folder, retention_forever), RANGE(0, 36500 * DAY),
+     .help = "Journal rows are kept at least so long, and until every upload has delivered them. "
+             "Or: forever."},
+    {FOLDER(scan_threads), .key = "scan_threads", .kind = KIND_INTEGER, .default_text = "0",
+     RANGE(0, 64), .help = "Threads that read the folder in a full scan. 0: one a processor."},
+
+    {UPLOAD(url), .key = "url", .kind = KIND_STRING, .flags = OPTION_REQUIRED,
+     .example = "https://sync.example.org/",
+     .help = "The server. Format spoor: the base of its urls; else the very url to post to. "
+             "Plain http is taken for this machine only, unless allow_http says yes."},
+    {UPLOAD(folders), .key = "folders", .kind = KIND_LIST, .flags = OPTION_SPLIT,
+     .help = "Names of the folders to deliver, separated by blanks or commas. May repeat. Empty: "
+             "all folders."},
+    {UPLOAD(format), .key = "format", .kind = KIND_ENUM, .default_text = "spoor",
+     .choices = formats,
+     .help = "What the server speaks: spoor (a replica), or ndjson (a log, one JSON object a "
+             "line)."},
+    {UPLOAD(ack), .key = "ack", .kind = KIND_ENUM, .choices = acks, .example = "sequence",
+     .help = "What confirms a batch: sequence (the Spoor-Acked header) or status (any 2xx). "
+             "Default: sequence for format spoor, status for ndjson."},
+    {UPLOAD(batch_rows), .key = "batch_rows", .kind = KIND_INTEGER, .default_text = "10000",
+     RANGE(1, 1000000), .help = "Rows in a batch, at most."},
+    {UPLOAD(batch_bytes), .key = "batch_bytes", .kind = KIND_BYTES, .default_text = "8MiB",
+     RANGE(64 * KIB, 256 * MIB), .help = "Size of a batch before compression, at most."},
+    {UPLOAD(batch_delay_ns), .key = "batch_delay", .kind = KIND_DURATION, .default_text = "200ms",
+     RANGE(0, H),
+     .help = "Rows are gathered for so long before a batch that is not full goes out."},
+    {UPLOAD(compression), .key = "compression", .kind = KIND_INTEGER, .default_text = "1",
+     RANGE(0, 9), .help = "Level of gzip, 1 (fast) to 9 (small). 0 sends plain text."},
+    {UPLOAD(connect_timeout_ns), .key = "connect_timeout", .kind = KIND_DURATION,
+     .default_text = "10s", RANGE(100 * MS, 10 * MIN),
+     .help = "A connection that takes longer has failed."},
+    {UPLOAD(timeout_ns), .key = "timeout", .kind = KIND_DURATION, .default_text = "1min",
+     RANGE(100 * MS, H), .help = "A request on which no byte moves for so long has failed."},
+    {UPLOAD(retry_min_ns), .key = "retry_min", .kind = KIND_DURATION, .default_text = "1s",
+     RANGE(MS, H), .help = "The first pause after a failure; it doubles from there."},
+    {UPLOAD(retry_max_ns), .key = "retry_max", .kind = KIND_DURATION, .default_text = "5min",
+     RANGE(MS, DAY), .help = "The longest pause, also when the server asks for more."},
+    {UPLOAD(token_file), .key = "token_file", .kind = KIND_PATH, .default_text = "",
+     .flags = OPTION_SECRET,
+     .help = "A file with a bearer token, which nobody else may read. Empty: none is sent."},
+    {UPLOAD(ca_file), .key = "ca_file", .kind = KIND_PATH, .default_text = "",
+     .flags = OPTION_READABLE,
+     .help = "Certificates (PEM) that the server's must descend from. Empty: the system's."},
+    {UPLOAD(client_cert), .key = "client_cert", .kind = KIND_PATH, .default_text = "",
+     .flags = OPTION_READABLE, .help = "Our own certificate (PEM). Empty: none is shown."},
+    {UPLOAD(client_key), .key = "client_key", .kind = KIND_PATH, .default_text = "",
+     .flags = OPTION_SECRET,
+     .help = "The key (PEM) of client_cert, which nobody else may read. Empty: the certificate's "
+             "file holds it."},
+    {UPLOAD(allow_http), .key = "allow_http", .kind = KIND_BOOL, .default_text = "no",
+     .help = "Take plain http to other machines too. Names, contents of rows and the token then "
+             "travel in the clear."},
+};
+
+const size_t config_option_count = ARRAY_LEN(config_options);
+
+const char *config_scope_name(enum option_scope scope)
+{
+    static const char *const names[SCOPE_COUNT] = {"daemon", "folder", "upload"};
+
+    return names[scope];
+}
+
+const struct option *config_option_find(enum option_scope scope, const char *key)
+{
+    for (size_t i = 0; i < config_option_count; i++)
+        if (config_options[i].scope == scope && strcmp(config_options[i].key, key) == 0)
+            return &config_options[i];
+    return NULL;
+}
+
+const char *config_option_nearest(enum option_scope scope, const char *key)
+{
+    const char *keys[SCOPE_KEYS_MAX];
+    size_t count = 0;
+
+    for (size_t i = 0; i < config_option_count && count < SCOPE_KEYS_MAX; i++)
+        if (config_options[i].scope == scope)
+            keys[count++] = config_options[i].key;
+    return text_nearest(key, keys, count);
+}
