@@ -1,0 +1,112 @@
+/* journal.h: one folder's durable journal: the change rows, the tree table and the
+ * consumers, in one SQLite file. This is the writer; readers are in reader.h.
+ *
+ * Everything here belongs to one thread, the folder's. A journal_commit() that returned
+ * 0 survives SIGKILL and power loss (WAL, synchronous=FULL). After ERR_IO, ERR_FULL or
+ * ERR_CORRUPT from any call nothing of that call was done and the journal must be closed,
+ * opened again and its tree loaded again before the next write (an fsync that failed may
+ * have dropped pages: FACTS 5.5). */
+#ifndef SPOOR_JOURNAL_H
+#define SPOOR_JOURNAL_H
+
+#include "change.h"
+
+struct err;
+struct journal;
+struct tree;
+struct tree_source;
+
+#define JOURNAL_FILE          "journal.db"
+#define JOURNAL_ID_FILE       "journal.id"
+#define JOURNAL_ID_SIZE       40     /* bytes of its text form, NUL included */
+#define JOURNAL_CONSUMERS_MAX 256
+#define JOURNAL_RESERVE_BYTES (256 << 10) /* released when the disk is full */
+
+struct journal_info {
+    char id[JOURNAL_ID_SIZE]; /* random, kept in a file of its own beside the database */
+    char folder[65];
+    int64_t epoch;      /* wall ms at which this database was begun: new after corruption */
+    int64_t last_seq;   /* 0: no row yet */
+    uint64_t last_sum;  /* of that row; the epoch's nonce when there is none */
+    int64_t floor_seq;  /* rows up to here are purged */
+    uint64_t floor_sum; /* sum of row floor_seq; the nonce when 0 */
+    uint64_t tree_sum;  /* sum mod 2^64 of hash(id, parent, name, public attributes) */
+    bool indexed;       /* the first index is complete */
+    bool gap_open;      /* an open gap row has no closing row yet */
+    bool root_known;
+    struct file_id root;  /* the folder's root directory */
+    int64_t root_fs_type; /* statfs f_type */
+    bool machine_changed; /* this open made a new id: the old one came from another machine */
+};
+
+/* Opens or creates `dir`/journal.db (dir exists, private). A file that is no journal of ours, is
+ * newer than this program, or fails its checks is refused with ERR_CORRUPT or ERR_UNSUPPORTED and
+ * left as it is; journal_move_aside() then makes room. The text says what to do. */
+int journal_open(const char *dir, const char *folder, struct journal **out, struct err *err);
+/* Renames the database with its log to journal.db.corrupt-<time>; never deletes. */
+int journal_move_aside(const char *dir, struct err *err);
+/* Checkpoints and closes. NULL allowed. */
+void journal_close(struct journal *journal);
+
+const struct journal_info *journal_info(const struct journal *journal);
+
+/* Fills an empty tree with every directory and all counts, in one pass that also verifies
+ * tree_sum: ERR_CORRUPT when it does not hold. */
+int journal_load_tree(struct journal *journal, struct tree *tree, struct err *err);
+/* The source from which that tree gets its files; valid while the journal is open. */
+struct tree_source journal_tree_source(struct journal *journal);
+
+/* Applies the edits to the tree table, appends one row for each that is not quiet (seq continues
+ * from last_seq, sum chained, CHANGE_END on the last), all in one transaction. An edit whose key
+ * is not as it says (row absent, name taken, other id) is ERR_CORRUPT. `edits` may be thousands. */
+int journal_commit(struct journal *journal, const struct edit *edits, size_t count,
+                   int64_t wall_ms, struct err *err);
+
+/* Opens or closes the gap: one row each, in its own transaction; a second open while one is open,
+ * or a close without one, does nothing. `reason` is a CHANGE_OVERFLOW, ... flag. */
+int journal_gap(struct journal *journal, bool open, uint32_t reason, int64_t wall_ms,
+                struct err *err);
+
+/* The first index is complete: builds the identity index and remembers it. */
+int journal_set_indexed(struct journal *journal, struct err *err);
+int journal_set_root(struct journal *journal, struct file_id root, int64_t fs_type,
+                     struct err *err);
+
+/* Consumers: an upload or a reader whose acknowledged seq keeps rows from being purged. Adding one
+ * that exists does nothing. A new one starts at `acked` (0: it wants everything). */
+int journal_consumer_add(struct journal *journal, const char *name, int64_t acked,
+                         struct err *err);
+int journal_consumer_remove(struct journal *journal, const char *name, struct err *err);
+/* Acknowledges up to `seq` (only grows, never past last_seq: else ERR_INVALID) and forgets the
+ * stored batch when it is covered. */
+int journal_ack(struct journal *journal, const char *name, int64_t seq, int64_t wall_ms,
+                struct err *err);
+/* The last error of a consumer, for status; "" clears it. */
+int journal_consumer_error(struct journal *journal, const char *name, const char *text,
+                           int64_t wall_ms, struct err *err);
+
+/* The one batch in flight of a consumer: stored with its bytes before its first send, replaced
+ * only by a call that says so (413, 409). */
+struct journal_batch {
+    int64_t epoch, first, last;
+    uint64_t prev_sum, last_sum; /* of rows first-1 and last */
+    int64_t rows;                /* rows inside */
+    bool gzip;
+    bool newest;       /* `last` was the newest row when it was formed */
+    uint64_t tree_sum; /* meaningful when newest */
+    uint8_t digest[32]; /* SHA-256 of `body` */
+    struct bytes body;
+};
+int journal_batch_store(struct journal *journal, const char *consumer,
+                        const struct journal_batch *batch, struct err *err);
+
+/* Deletes rows that every consumer has acknowledged and that are older than `keep_after_wall_ms`,
+ * at most `max_rows` of them, moving the floor in the same transaction; *purged says how many.
+ * Without any consumer rows are purged by age alone. */
+int journal_purge(struct journal *journal, int64_t keep_after_wall_ms, int64_t max_rows,
+                  int64_t *purged, struct err *err);
+
+/* A passive checkpoint and the size of the write-ahead log in bytes. */
+int journal_checkpoint(struct journal *journal, int64_t *wal_bytes, struct err *err);
+
+#endif

@@ -1,0 +1,274 @@
+/* journal_consumer.c: who reads the journal, how far each has come, the batch each has in
+ * flight, and the purging of rows that nobody needs any more. The folder's thread. */
+#include "journal.h"
+
+#include "err.h"
+#include "journal_private.h"
+#include "reserve.h"
+
+/* Free pages go back to the disk when more than one in this many pages is free, so many a call. */
+#define VACUUM_SHARE       4
+#define VACUUM_PAGES_CALL  "1024"
+#define VACUUM_PAGES_LEAST 256
+
+static int run(struct journal *journal, enum query_journal which, struct err *err)
+{
+    return sql_run(&journal->sql, journal->statements[which], err);
+}
+
+static int not_found(const struct journal *journal, const char *name, struct err *err)
+{
+    return err_set(err, ERR_NOTFOUND, 0, "journal '%s': no consumer '%s'", journal->sql.path, name);
+}
+
+/* The consumer's acknowledged seq, ERR_NOTFOUND when there is none of this name. */
+static int get_acked(struct journal *journal, const char *name, int64_t *out, struct err *err)
+{
+    sqlite3_stmt *select = journal->statements[QJ_CONSUMER_ACKED];
+    sql_bind_text(select, 1, name);
+    int code = sql_row(&journal->sql, select, err);
+    if (code < 0)
+        return code;
+    if (code == 0)
+        return not_found(journal, name, err);
+    *out = sqlite3_column_int64(select, 0);
+    (void)sqlite3_reset(select); /* after a row: nothing to report */
+    return 0;
+}
+
+/* Number of consumers and the smallest acknowledged seq (last_seq when there are none). */
+static int get_least(struct journal *journal, int64_t *count, int64_t *acked, struct err *err)
+{
+    sqlite3_stmt *select = journal->statements[QJ_CONSUMER_LEAST];
+    int code = sql_row(&journal->sql, select, err);
+    if (code < 0)
+        return code;
+    *count = sqlite3_column_int64(select, 0);
+    *acked = *count ? sqlite3_column_int64(select, 1) : journal->info.last_seq;
+    (void)sqlite3_reset(select); /* after a row: nothing to report */
+    return 0;
+}
+
+int journal_consumer_add(struct journal *journal, const char *name, int64_t acked, struct err *err)
+{
+    int64_t count = 0, least, known;
+    sqlite3_stmt *insert = journal->statements[QJ_CONSUMER_INSERT];
+    size_t len = strlen(name);
+    if (len == 0 || len > 64)
+        return err_set(err, ERR_INVALID, 0, "consumer '%.64s': a name has 1 to 64 bytes", name);
+    if (acked < 0 || acked > journal->info.last_seq)
+        return err_set(err, ERR_INVALID, 0,
+                       "consumer '%s': cannot start at %lld, the last row is "
+                       "%lld",
+                       name, (long long)acked, (long long)journal->info.last_seq);
+    int code = get_acked(journal, name, &known, NULL);
+    if (code == 0)
+        return 0;
+    code = journal_begin(journal, err);
+    if (code)
+        return code;
+    code = get_least(journal, &count, &least, err);
+    if (code == 0 && count >= JOURNAL_CONSUMERS_MAX)
+        code = err_set(err, ERR_LIMIT, 0, "consumer '%s': there are %d already", name,
+                       JOURNAL_CONSUMERS_MAX);
+    if (code == 0) {
+        sql_bind_text(insert, 1, name);
+        sql_bind_i64(insert, 2, acked);
+        code = run(journal, QJ_CONSUMER_INSERT, err);
+    }
+    return journal_end(journal, code, err);
+}
+
+int journal_consumer_remove(struct journal *journal, const char *name, struct err *err)
+{
+    int code = journal_begin(journal, err);
+    if (code)
+        return code;
+    sql_bind_text(journal->statements[QJ_BATCH_DELETE], 1, name);
+    code = run(journal, QJ_BATCH_DELETE, err);
+    if (code == 0) {
+        sql_bind_text(journal->statements[QJ_CONSUMER_DELETE], 1, name);
+        code = run(journal, QJ_CONSUMER_DELETE, err);
+    }
+    if (code == 0 && sqlite3_changes(journal->sql.db) == 0)
+        code = not_found(journal, name, err);
+    return journal_end(journal, code, err);
+}
+
+static int ack_rows(struct journal *journal, const char *name, int64_t seq, int64_t wall_ms,
+                    struct err *err)
+{
+    sqlite3_stmt *ack = journal->statements[QJ_CONSUMER_ACK];
+    sqlite3_stmt *covered = journal->statements[QJ_BATCH_COVERED];
+    sql_bind_text(ack, 1, name);
+    sql_bind_i64(ack, 2, seq);
+    sql_bind_i64(ack, 3, wall_ms);
+    int code = run(journal, QJ_CONSUMER_ACK, err);
+    if (code)
+        return code;
+    sql_bind_text(covered, 1, name);
+    sql_bind_i64(covered, 2, seq);
+    return run(journal, QJ_BATCH_COVERED, err);
+}
+
+int journal_ack(struct journal *journal, const char *name, int64_t seq, int64_t wall_ms,
+                struct err *err)
+{
+    int64_t acked;
+    int code = get_acked(journal, name, &acked, err);
+    if (code)
+        return code;
+    if (seq < acked || seq > journal->info.last_seq)
+        return err_set(err, ERR_INVALID, 0,
+                       "consumer '%s': cannot acknowledge %lld, it stands at %lld of %lld", name,
+                       (long long)seq, (long long)acked, (long long)journal->info.last_seq);
+    for (bool again = false;; again = true) {
+        code = journal_begin(journal, err);
+        if (code == 0)
+            code = ack_rows(journal, name, seq, wall_ms, err);
+        if (code == 0)
+            code = sql_commit(&journal->sql, err);
+        if (code != ERR_FULL || again || !reserve_release(journal->dirfd))
+            break;
+        /* What frees the disk in the end is that acknowledged rows are purged: so the space kept
+         * back is for this. A full disk leaves nothing half done behind (FACTS 5.4). */
+        sql_rollback(&journal->sql);
+    }
+    return code ? journal_end(journal, code, err) : 0;
+}
+
+int journal_consumer_error(struct journal *journal, const char *name, const char *text,
+                           int64_t wall_ms, struct err *err)
+{
+    sqlite3_stmt *update = journal->statements[QJ_CONSUMER_ERROR];
+    int code = journal_begin(journal, err);
+    if (code)
+        return code;
+    sql_bind_text(update, 1, name);
+    sql_bind_text(update, 2, text);
+    sql_bind_i64(update, 3, *text ? wall_ms : 0);
+    code = run(journal, QJ_CONSUMER_ERROR, err);
+    if (code == 0 && sqlite3_changes(journal->sql.db) == 0)
+        code = not_found(journal, name, err);
+    return journal_end(journal, code, err);
+}
+
+int journal_batch_store(struct journal *journal, const char *consumer,
+                        const struct journal_batch *batch, struct err *err)
+{
+    int64_t acked;
+    sqlite3_stmt *store = journal->statements[QJ_BATCH_STORE];
+    int code = get_acked(journal, consumer, &acked, err);
+    if (code)
+        return code;
+    if (batch->first <= acked || batch->last < batch->first ||
+        batch->last > journal->info.last_seq || batch->body.len == 0)
+        return err_set(err, ERR_INVALID, 0,
+                       "batch %lld..%lld of consumer '%s': empty or not beyond what is "
+                       "acknowledged (%lld of %lld)",
+                       (long long)batch->first, (long long)batch->last, consumer, (long long)acked,
+                       (long long)journal->info.last_seq);
+    code = journal_begin(journal, err);
+    if (code)
+        return code;
+    sql_bind_text(store, 1, consumer);
+    sql_bind_i64(store, 2, batch->epoch);
+    sql_bind_i64(store, 3, batch->first);
+    sql_bind_i64(store, 4, batch->last);
+    sql_bind_i64(store, 5, (int64_t)batch->prev_sum);
+    sql_bind_i64(store, 6, (int64_t)batch->last_sum);
+    sql_bind_i64(store, 7, batch->rows);
+    sql_bind_i64(store, 8, batch->gzip);
+    sql_bind_i64(store, 9, batch->newest);
+    sql_bind_i64(store, 10, (int64_t)batch->tree_sum);
+    sql_bind_blob(store, 11, bytes_of((const char *)batch->digest, sizeof batch->digest));
+    sql_bind_blob(store, 12, batch->body);
+    return journal_end(journal, run(journal, QJ_BATCH_STORE, err), err);
+}
+
+/* The last row that may go: of the next max_rows, all before the first that is too young (the wall
+ * clock may have gone back, so age is no order) or that a consumer wants. */
+static int find_purgeable(struct journal *journal, int64_t keep_after_wall_ms, int64_t max_rows,
+                          int64_t *out, struct err *err)
+{
+    const struct journal_info *info = &journal->info;
+    sqlite3_stmt *younger = journal->statements[QJ_CHANGE_YOUNGER];
+    int64_t count, upto;
+    int code = get_least(journal, &count, &upto, err);
+    if (code)
+        return code;
+    if (max_rows < upto - info->floor_seq)
+        upto = info->floor_seq + max_rows;
+    sql_bind_i64(younger, 1, info->floor_seq);
+    sql_bind_i64(younger, 2, upto);
+    sql_bind_i64(younger, 3, keep_after_wall_ms);
+    code = sql_row(&journal->sql, younger, err);
+    if (code < 0)
+        return code;
+    if (code == 1) {
+        upto = sqlite3_column_int64(younger, 0) - 1;
+        (void)sqlite3_reset(younger); /* after a row: nothing to report */
+    }
+    *out = upto;
+    return 0;
+}
+
+static int purge_rows(struct journal *journal, int64_t upto, uint64_t *sum, struct err *err)
+{
+    sqlite3_stmt *select = journal->statements[QJ_CHANGE_SUM];
+    sql_bind_i64(select, 1, upto);
+    int code = sql_row(&journal->sql, select, err);
+    if (code < 0)
+        return code;
+    if (code == 0)
+        return err_set(err, ERR_CORRUPT, 0, "journal '%s': row %lld is missing", journal->sql.path,
+                       (long long)upto);
+    *sum = (uint64_t)sqlite3_column_int64(select, 0);
+    (void)sqlite3_reset(select); /* after a row: nothing to report */
+    sql_bind_i64(journal->statements[QJ_META_FLOOR], 1, upto);
+    sql_bind_i64(journal->statements[QJ_META_FLOOR], 2, (int64_t)*sum);
+    code = run(journal, QJ_META_FLOOR, err);
+    if (code)
+        return code;
+    sql_bind_i64(journal->statements[QJ_CHANGE_DELETE], 1, upto);
+    return run(journal, QJ_CHANGE_DELETE, err);
+}
+
+/* In a transaction of its own, by a statement that is stepped to its end: a single step frees a
+ * single page (FACTS 5.7). */
+static int give_back_pages(struct journal *journal, struct err *err)
+{
+    int64_t free_pages = 0, pages = 0;
+    int code = sql_get_i64(&journal->sql, "PRAGMA freelist_count", &free_pages, err);
+    if (code == 0)
+        code = sql_get_i64(&journal->sql, "PRAGMA page_count", &pages, err);
+    if (code || free_pages < VACUUM_PAGES_LEAST || free_pages < pages / VACUUM_SHARE)
+        return code;
+    code = journal_begin(journal, err);
+    if (code)
+        return code;
+    code = sql_exec(&journal->sql, "PRAGMA incremental_vacuum(" VACUUM_PAGES_CALL ")", err);
+    return journal_end(journal, code, err);
+}
+
+int journal_purge(struct journal *journal, int64_t keep_after_wall_ms, int64_t max_rows,
+                  int64_t *purged, struct err *err)
+{
+    int64_t floor = journal->info.floor_seq, upto;
+    uint64_t sum = 0;
+    int code = find_purgeable(journal, keep_after_wall_ms, max_rows, &upto, err);
+    if (code)
+        return code;
+    if (upto > floor) {
+        code = journal_begin(journal, err);
+        if (code)
+            return code;
+        code = journal_end(journal, purge_rows(journal, upto, &sum, err), err);
+        if (code)
+            return code;
+        journal->info.floor_seq = upto;
+        journal->info.floor_sum = sum;
+    }
+    *purged = upto > floor ? upto - floor : 0;
+    return give_back_pages(journal, err);
+}

@@ -1,0 +1,326 @@
+/* reader.c: a read-only connection to a journal: state, rows, consumers. Trees and cursors are
+ * in reader_tree.c. The thread that opened it. */
+#include "reader.h"
+
+#include <errno.h>
+#include <fcntl.h>
+
+#include "buf.h"
+#include "err.h"
+#include "journal_id.h"
+#include "osfile.h"
+#include "reader_private.h"
+#include "schema.h"
+#include "sums.h"
+
+#define PATH_BYTES_MAX 4096 /* of the state directory */
+
+int reader_begin(struct reader *reader, bool *mine, struct err *err)
+{
+    *mine = sqlite3_get_autocommit(reader->sql.db) != 0;
+    return *mine ? sql_exec(&reader->sql, "BEGIN", err) : 0;
+}
+
+void reader_end(struct reader *reader, bool mine)
+{
+    if (mine)
+        sql_rollback(&reader->sql);
+}
+
+static int no_journal(const char *path, struct err *err)
+{
+    return err_set(err, ERR_NOTFOUND, 0, "journal '%s': there is none yet", path);
+}
+
+static int open_database(struct reader *reader, const char *dir, struct err *err)
+{
+    char path[PATH_BYTES_MAX];
+    int version;
+    int len = snprintf(path, sizeof path, "%s/%s", dir, JOURNAL_FILE);
+    if (len < 0 || (size_t)len >= sizeof path)
+        return err_set(err, ERR_LIMIT, 0, "state directory '%.64s...': path too long", dir);
+    if (faccessat(reader->dirfd, JOURNAL_FILE, F_OK, 0) != 0)
+        return errno == ENOENT ? no_journal(path, err)
+                               : err_os(err, errno, "cannot open the journal '%s'", path);
+    int code = sql_open(&reader->sql, "journal", path, SQLITE_OPEN_READONLY, err);
+    if (code == 0)
+        code = schema_version(&reader->sql, &schema_journal, &version, err);
+    if (code == 0 && version == 0)
+        return no_journal(path, err);
+    if (code == 0)
+        code = sql_exec(&reader->sql,
+                        "PRAGMA cache_size=-1024;PRAGMA mmap_size=0;PRAGMA query_only=ON", err);
+    if (code == 0)
+        code = sql_prepare(&reader->sql, query_reader, QR_COUNT, reader->statements, err);
+    return code;
+}
+
+int reader_open(const char *dir, struct reader **out, struct err *err)
+{
+    struct reader *reader = calloc(1, sizeof *reader);
+    if (!reader)
+        return err_set(err, ERR_NOMEM, 0, "journal in '%s': no memory", dir);
+    reader->dirfd = osfile_open_dir(dir, err);
+    int code = reader->dirfd < 0 ? reader->dirfd : open_database(reader, dir, err);
+    if (code) {
+        reader_close(reader);
+        return code;
+    }
+    *out = reader;
+    return 0;
+}
+
+void reader_close(struct reader *reader)
+{
+    if (!reader)
+        return;
+    sql_finalize(reader->statements, QR_COUNT);
+    sql_close(&reader->sql);
+    if (reader->dirfd >= 0)
+        (void)close(reader->dirfd); /* a directory: nothing to lose */
+    free(reader);
+}
+
+/* Everything but the id, which is in a file of its own. */
+static int read_state(struct reader *reader, struct journal_info *out, struct err *err)
+{
+    int64_t entries;
+    sqlite3_stmt *select = reader->statements[QR_INFO];
+    int code = sql_row(&reader->sql, select, err);
+    if (code < 0)
+        return code;
+    if (code == 0) /* between the schema's commit and the first row's */
+        return no_journal(reader->sql.path, err);
+    query_read_info(select, out, &entries);
+    (void)sqlite3_reset(select); /* after a row: nothing to report */
+    return 0;
+}
+
+int reader_info(struct reader *reader, struct journal_info *out, struct err *err)
+{
+    struct journal_info info;
+    struct journal_id id;
+    int code = journal_id_read(reader->dirfd, &id, err);
+    if (code == 0)
+        code = read_state(reader, &info, err);
+    if (code)
+        return code;
+    memcpy(info.id, id.id, sizeof info.id);
+    *out = info;
+    return 0;
+}
+
+/* Number of entries and the chain's seed. */
+static int read_meta(struct reader *reader, int64_t *entries, uint64_t *nonce, struct err *err)
+{
+    sqlite3_stmt *select = reader->statements[QR_META];
+    int code = sql_row(&reader->sql, select, err);
+    if (code < 0)
+        return code;
+    if (code == 0)
+        return no_journal(reader->sql.path, err);
+    *entries = sqlite3_column_int64(select, 0);
+    *nonce = (uint64_t)sqlite3_column_int64(select, 1);
+    (void)sqlite3_reset(select); /* after a row: nothing to report */
+    return 0;
+}
+
+int reader_entry_count(struct reader *reader, int64_t *out, struct err *err)
+{
+    uint64_t nonce;
+    return read_meta(reader, out, &nonce, err);
+}
+
+static int find_sum(struct reader *reader, int64_t seq, uint64_t *out, struct err *err)
+{
+    struct journal_info info;
+    int64_t entries; /* not asked for */
+    if (seq == 0)
+        return read_meta(reader, &entries, out, err);
+    sqlite3_stmt *select = reader->statements[QR_SUM];
+    sql_bind_i64(select, 1, seq);
+    int code = sql_row(&reader->sql, select, err);
+    if (code < 0)
+        return code;
+    if (code == 1) {
+        *out = (uint64_t)sqlite3_column_int64(select, 0);
+        (void)sqlite3_reset(select); /* after a row: nothing to report */
+        return 0;
+    }
+    code = read_state(reader, &info, err);
+    if (code == 0 && seq != info.floor_seq)
+        return err_set(err, ERR_NOTFOUND, 0, "journal '%s': it has no row %lld (rows %lld to %lld)",
+                       reader->sql.path, (long long)seq, (long long)info.floor_seq + 1,
+                       (long long)info.last_seq);
+    if (code == 0)
+        *out = info.floor_sum;
+    return code;
+}
+
+int reader_sum(struct reader *reader, int64_t seq, uint64_t *out, struct err *err)
+{
+    bool mine;
+    int code = reader_begin(reader, &mine, err);
+    if (code)
+        return code;
+    code = find_sum(reader, seq, out, err);
+    reader_end(reader, mine);
+    return code;
+}
+
+static bool is_at_or_below(struct bytes path, struct bytes top)
+{
+    return path.len >= top.len && memcmp(path.at, top.at, top.len) == 0 &&
+           (path.len == top.len || path.at[top.len] == '/');
+}
+
+static bool is_wanted(const struct reader_range *range, const struct change *change)
+{
+    if (change->time_ms < range->since_ms || change->time_ms > range->until_ms)
+        return false;
+    return range->below.len == 0 || is_at_or_below(change->path, range->below) ||
+           is_at_or_below(change->from, range->below);
+}
+
+/* Where the chain stands while rows are read. */
+struct chain {
+    int64_t seq;
+    uint64_t sum;
+};
+
+static int check_row(const struct reader *reader, struct chain *chain, const struct change *change,
+                     struct err *err)
+{
+    chain->seq++;
+    if (change->seq != chain->seq)
+        return err_set(err, ERR_CORRUPT, 0, "journal '%s': row %lld is missing", reader->sql.path,
+                       (long long)chain->seq);
+    chain->sum = sums_row(chain->sum, change);
+    if (chain->sum != change->sum)
+        return err_set(err, ERR_CORRUPT, 0, "journal '%s': row %lld does not fit its checksum",
+                       reader->sql.path, (long long)change->seq);
+    return 0;
+}
+
+static int read_rows(struct reader *reader, const struct reader_range *range, struct chain *chain,
+                     int64_t last, int (*visit)(void *ctx, const struct change *change), void *ctx,
+                     struct err *err)
+{
+    struct change change;
+    sqlite3_stmt *select = reader->statements[range->reverse ? QR_ROWS_REVERSE : QR_ROWS];
+    bool verify = range->verify && !range->reverse;
+    int code;
+    sql_bind_i64(select, 1, chain->seq + 1);
+    sql_bind_i64(select, 2, last);
+    while ((code = sql_row(&reader->sql, select, err)) == 1) {
+        query_read_change(select, &change);
+        code = verify ? check_row(reader, chain, &change, err) : 0;
+        if (code == 0 && is_wanted(range, &change))
+            code = visit(ctx, &change);
+        if (code)
+            break;
+    }
+    (void)sqlite3_reset(select); /* an early end: nothing to report */
+    if (code == 0 && verify && chain->seq < last)
+        code = err_set(err, ERR_CORRUPT, 0, "journal '%s': row %lld is missing", reader->sql.path,
+                       (long long)chain->seq + 1);
+    return code;
+}
+
+int reader_rows(struct reader *reader, const struct reader_range *range,
+                int (*visit)(void *ctx, const struct change *change), void *ctx, struct err *err)
+{
+    struct journal_info info;
+    struct chain chain = {0};
+    bool mine;
+    int code = reader_begin(reader, &mine, err);
+    if (code)
+        return code;
+    code = read_state(reader, &info, err);
+    if (code == 0) {
+        int64_t last = range->last < info.last_seq ? range->last : info.last_seq;
+        chain.seq = (range->first > info.floor_seq ? range->first - 1 : info.floor_seq);
+        if (range->verify && !range->reverse && chain.seq < last)
+            code = find_sum(reader, chain.seq, &chain.sum, err);
+        if (code == 0 && chain.seq < last)
+            code = read_rows(reader, range, &chain, last, visit, ctx, err);
+    }
+    reader_end(reader, mine);
+    return code;
+}
+
+static void copy_text(char *out, size_t size, struct bytes text)
+{
+    size_t len = text.len < size - 1 ? text.len : size - 1;
+    if (len)
+        memcpy(out, text.at, len);
+    out[len] = '\0';
+}
+
+int reader_consumers(struct reader *reader,
+                     int (*visit)(void *ctx, const struct reader_consumer *consumer), void *ctx,
+                     struct err *err)
+{
+    struct reader_consumer consumer;
+    sqlite3_stmt *select = reader->statements[QR_CONSUMERS];
+    int code;
+    while ((code = sql_row(&reader->sql, select, err)) == 1) {
+        consumer = (struct reader_consumer){
+            .acked = sqlite3_column_int64(select, 1),
+            .acked_ms = sqlite3_column_int64(select, 2),
+            .oldest_pending_ms = sqlite3_column_int64(select, 3),
+            .error_ms = sqlite3_column_int64(select, 5),
+            .batch_first = sqlite3_column_int64(select, 6),
+            .batch_last = sqlite3_column_int64(select, 7),
+        };
+        copy_text(consumer.name, sizeof consumer.name, sql_column_bytes(select, 0));
+        copy_text(consumer.error, sizeof consumer.error, sql_column_bytes(select, 4));
+        code = visit(ctx, &consumer);
+        if (code)
+            break;
+    }
+    (void)sqlite3_reset(select); /* an early end: nothing to report */
+    return code;
+}
+
+int reader_batch(struct reader *reader, const char *consumer, struct journal_batch *out,
+                 struct buf *body, struct err *err)
+{
+    sqlite3_stmt *select = reader->statements[QR_BATCH];
+    size_t start = body->len;
+    sql_bind_text(select, 1, consumer);
+    int code = sql_row(&reader->sql, select, err);
+    if (code < 0)
+        return code;
+    if (code == 0)
+        return err_set(err, ERR_NOTFOUND, 0, "consumer '%s': no batch is in flight", consumer);
+    struct journal_batch batch = {
+        .epoch = sqlite3_column_int64(select, 0),
+        .first = sqlite3_column_int64(select, 1),
+        .last = sqlite3_column_int64(select, 2),
+        .prev_sum = (uint64_t)sqlite3_column_int64(select, 3),
+        .last_sum = (uint64_t)sqlite3_column_int64(select, 4),
+        .rows = sqlite3_column_int64(select, 5),
+        .gzip = sqlite3_column_int(select, 6) != 0,
+        .newest = sqlite3_column_int(select, 7) != 0,
+        .tree_sum = (uint64_t)sqlite3_column_int64(select, 8),
+    };
+    struct bytes digest = sql_column_bytes(select, 9);
+    struct bytes stored = sql_column_bytes(select, 10);
+    code = digest.len == sizeof batch.digest
+               ? 0
+               : err_set(err, ERR_CORRUPT, 0, "batch of consumer '%s': its digest is damaged",
+                         consumer);
+    if (code == 0) {
+        memcpy(batch.digest, digest.at, digest.len);
+        buf_add(body, stored.at, stored.len);
+        if (!buf_ok(body))
+            code = err_set(err, ERR_NOMEM, 0, "batch of consumer '%s': no memory", consumer);
+    }
+    (void)sqlite3_reset(select); /* after a row: nothing to report */
+    if (code == 0) {
+        batch.body = bytes_of(body->data + start, body->len - start);
+        *out = batch;
+    }
+    return code;
+}

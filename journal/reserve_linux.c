@@ -1,0 +1,45 @@
+/* reserve_linux.c: see reserve.h. Nothing here can fail its caller: without a reserve the
+ * journal works, it only stops earlier on a full disk. */
+#include "reserve.h"
+
+#include <fcntl.h>
+#include <sys/statvfs.h>
+
+#include "journal.h"
+
+/* The reserve is made only where this many times its size is free. */
+#define ROOM_FACTOR 8
+
+static bool has_room(int dirfd, uint64_t bytes)
+{
+    struct statvfs fs;
+    if (fstatvfs(dirfd, &fs) != 0)
+        return true; /* not known: act as on an ordinary disk */
+    return (uint64_t)fs.f_bavail * fs.f_frsize >= bytes;
+}
+
+void reserve_before_open(int dirfd)
+{
+    if (!has_room(dirfd, JOURNAL_RESERVE_BYTES))
+        (void)reserve_release(dirfd); /* there may be none */
+}
+
+void reserve_after_open(int dirfd)
+{
+    if (!has_room(dirfd, (uint64_t)JOURNAL_RESERVE_BYTES * ROOM_FACTOR))
+        return;
+    int fd =
+        openat(dirfd, RESERVE_FILE, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (fd < 0)
+        return; /* EEXIST: it is there */
+    /* posix_fallocate, unlike ftruncate, takes the blocks. */
+    int error = posix_fallocate(fd, 0, JOURNAL_RESERVE_BYTES);
+    (void)close(fd); /* nothing was written that could be lost */
+    if (error)
+        (void)unlinkat(dirfd, RESERVE_FILE, 0); /* a reserve without blocks is none */
+}
+
+bool reserve_release(int dirfd)
+{
+    return unlinkat(dirfd, RESERVE_FILE, 0) == 0;
+}
