@@ -1,0 +1,240 @@
+/* batch.c: forming batches.
+ *
+ * One walk over the rows. Encoded rows wait in `plain` until a cut behind them is certain;
+ * then they go through gzip in pieces, so that of a batch only its compressed bytes and the
+ * commit in hand are in memory. The walk ends at the first row that would pass a limit,
+ * and the batch at the last good cut before it. Called by the upload's thread. */
+#include "batch.h"
+
+#include "change.h"
+#include "err.h"
+#include "gzip.h"
+#include "reader.h"
+#include "row.h"
+#include "sha256.h"
+
+#define BATCH_PIECE      (128 << 10)       /* plain bytes gathered before gzip runs */
+#define BATCH_KEEP_PLAIN ((size_t)1 << 20) /* memory kept for the next batch */
+#define BATCH_WALK_ENDS  1                 /* the visitor's way to say: enough */
+
+/* A place where the batch may end: after row `seq`, `at` bytes into `plain`. */
+struct cut {
+    int64_t seq; /* 0: none yet */
+    int64_t rows;
+    uint64_t sum;
+    size_t at;
+};
+
+struct batch_writer {
+    struct gzip *gzip; /* NULL: plain bodies */
+    struct buf plain;
+    const struct batch_limits *limits;
+    const char *folder;
+    struct buf *body;
+    int64_t next_seq;
+    int64_t rows;
+    int64_t fed_bytes; /* plain bytes that went on to the body */
+    struct cut commit; /* the last end of a commit within the limits */
+    struct cut loose;  /* the last row after which nothing is parked */
+    struct err *err;
+};
+
+void batch_init(struct batch *batch)
+{
+    *batch = (struct batch){0};
+    buf_init(&batch->body, BATCH_BODY_MAX);
+}
+
+void batch_deinit(struct batch *batch)
+{
+    if (!batch)
+        return;
+    buf_deinit(&batch->body);
+    batch->head = (struct journal_batch){0};
+}
+
+int batch_writer_new(int level, struct batch_writer **out, struct err *err)
+{
+    struct batch_writer *writer = calloc(1, sizeof *writer);
+    if (!writer)
+        return err_set(err, ERR_NOMEM, 0, "cannot set up batches: out of memory");
+    buf_init(&writer->plain, BATCH_BODY_MAX);
+    int code = level > 0 ? gzip_new(level, &writer->gzip, err) : 0;
+    if (code) {
+        free(writer);
+        return code;
+    }
+    *out = writer;
+    return 0;
+}
+
+void batch_writer_free(struct batch_writer *writer)
+{
+    if (!writer)
+        return;
+    gzip_free(writer->gzip);
+    buf_deinit(&writer->plain);
+    free(writer);
+}
+
+/* Hands the first `len` plain bytes on. Both cuts must lie at or before them. */
+static void feed(struct batch_writer *writer, size_t len)
+{
+    if (writer->gzip)
+        gzip_add(writer->gzip, writer->plain.data, len, writer->body);
+    else
+        buf_add(writer->body, writer->plain.data, len);
+    writer->fed_bytes += (int64_t)len;
+}
+
+static bool over(const struct batch_writer *writer, int64_t times)
+{
+    int64_t bytes = writer->fed_bytes + (int64_t)writer->plain.len;
+    return writer->rows > writer->limits->rows * times || bytes > writer->limits->bytes * times;
+}
+
+static void note_cut(struct batch_writer *writer, const struct change *change)
+{
+    if (change->flags & CHANGE_PARKED)
+        return;
+    struct cut cut = {change->seq, writer->rows, change->sum, writer->plain.len};
+    if (!(change->flags & CHANGE_END)) {
+        writer->loose = cut;
+        return;
+    }
+    writer->commit = cut;
+    if (writer->plain.len >= BATCH_PIECE) {
+        feed(writer, writer->plain.len);
+        buf_reset(&writer->plain);
+        writer->commit.at = 0;
+    }
+}
+
+static int add_row(void *ctx, const struct change *change)
+{
+    struct batch_writer *writer = ctx;
+    if (change->seq != writer->next_seq)
+        return err_set(writer->err, ERR_CORRUPT, 0,
+                       "cannot read journal of folder '%s': row %lld is missing", writer->folder,
+                       (long long)writer->next_seq);
+    writer->next_seq++;
+    writer->rows++;
+    row_write(&writer->plain, writer->folder, change);
+    if (!buf_ok(&writer->plain) || !buf_ok(writer->body))
+        return err_set(writer->err, ERR_NOMEM, 0, "cannot form batch: out of memory");
+    bool past = over(writer, 1);
+    if (past && (writer->commit.seq || writer->loose.seq))
+        return BATCH_WALK_ENDS;
+    if (past && over(writer, BATCH_OVER_MAX))
+        return err_set(writer->err, ERR_LIMIT, 0,
+                       "cannot form batch from row %lld: %lld rows leave no place to cut; raise "
+                       "batch_rows or batch_bytes",
+                       (long long)(writer->next_seq - writer->rows), (long long)writer->rows);
+    note_cut(writer, change);
+    bool first_cut_past = past && (writer->commit.seq || writer->loose.seq);
+    return first_cut_past ? BATCH_WALK_ENDS : 0;
+}
+
+static int walk(struct batch_writer *writer, struct reader *reader, int64_t first, int64_t last,
+                struct err *err)
+{
+    struct reader_range range = {
+        .first = first,
+        .last = last,
+        .verify = true,
+        .until_ms = INT64_MAX,
+    };
+    writer->err = err;
+    writer->rows = 0;
+    writer->fed_bytes = 0;
+    writer->next_seq = first;
+    writer->commit = (struct cut){0};
+    writer->loose = (struct cut){0};
+    buf_reset(&writer->plain);
+    if (writer->gzip)
+        gzip_begin(writer->gzip);
+    int code = reader_rows(reader, &range, add_row, writer, err);
+    return code == BATCH_WALK_ENDS ? 0 : code;
+}
+
+/* Completes the body up to the cut; the rows encoded behind it are forgotten. */
+static int finish(struct batch_writer *writer, struct cut *cut, struct err *err)
+{
+    *cut = writer->commit.seq ? writer->commit : writer->loose;
+    if (!cut->seq)
+        return err_set(err, ERR_CORRUPT, 0,
+                       "cannot form batch from row %lld: the journal's last commit has no end",
+                       (long long)(writer->next_seq - writer->rows));
+    feed(writer, cut->at);
+    if (writer->gzip)
+        gzip_finish(writer->gzip, writer->body);
+    if (!buf_ok(writer->body))
+        return err_set(err, ERR_NOMEM, 0, "cannot form batch: out of memory");
+    return 0;
+}
+
+int batch_build(struct batch_writer *writer, struct reader *reader, int64_t acked,
+                const struct batch_limits *limits, struct batch *out, struct err *err)
+{
+    struct journal_info info;
+    struct journal_batch head = {.first = acked + 1, .gzip = writer->gzip != NULL};
+    struct cut cut;
+    buf_reset(&out->body);
+    int code = reader_info(reader, &info, err);
+    if (code)
+        goto out;
+    if (info.last_seq <= acked) {
+        code = err_set(err, ERR_NOTFOUND, 0, "no row after %lld", (long long)acked);
+        goto out;
+    }
+    code = reader_sum(reader, acked, &head.prev_sum, err);
+    if (code)
+        goto out;
+    writer->limits = limits;
+    writer->folder = info.folder;
+    writer->body = &out->body;
+    code = walk(writer, reader, head.first, info.last_seq, err);
+    if (!code)
+        code = finish(writer, &cut, err);
+    if (code)
+        goto out;
+    head.epoch = info.epoch;
+    head.last = cut.seq;
+    head.last_sum = cut.sum;
+    head.rows = cut.rows;
+    /* Row and tree are of one transaction: the tree's sum belongs to the last row known here. */
+    head.newest = cut.seq == info.last_seq;
+    head.tree_sum = head.newest ? info.tree_sum : 0;
+    head.body = bytes_of(out->body.data, out->body.len);
+    sha256(head.body.at, head.body.len, head.digest);
+    out->head = head;
+
+out:
+    if (writer->plain.cap > BATCH_KEEP_PLAIN)
+        buf_deinit(&writer->plain);
+    if (code)
+        batch_deinit(out);
+    return code;
+}
+
+int batch_load(struct reader *reader, const char *consumer, struct batch *out, struct err *err)
+{
+    uint8_t digest[SHA256_SIZE];
+    buf_reset(&out->body);
+    int code = reader_batch(reader, consumer, &out->head, &out->body, err);
+    if (!code && !buf_ok(&out->body))
+        code = err_set(err, ERR_NOMEM, 0, "cannot load batch: out of memory");
+    if (code) {
+        batch_deinit(out);
+        return code;
+    }
+    out->head.body = bytes_of(out->body.data, out->body.len);
+    sha256(out->body.data, out->body.len, digest);
+    if (memcmp(digest, out->head.digest, sizeof digest) != 0) {
+        code = err_set(err, ERR_CORRUPT, 0,
+                       "stored batch %lld..%lld of consumer '%s': its bytes fail their digest",
+                       (long long)out->head.first, (long long)out->head.last, consumer);
+        batch_deinit(out);
+    }
+    return code;
+}

@@ -1,0 +1,51 @@
+/* batch.h: which rows go into the next batch, and their bytes.
+ *
+ * A batch covers a contiguous range of one epoch. It is cut at the end of a commit, since
+ * only there does a replayed tree stand as the disk stood; a commit larger than the limits is
+ * cut within, but never while an entry stands at a temporary name (RULES 21). Formed once,
+ * stored, and from then on only its stored bytes count (RULES 15). One thread a writer. */
+#ifndef SPOOR_BATCH_H
+#define SPOOR_BATCH_H
+
+#include "buf.h"
+#include "journal.h"
+
+struct batch_writer;
+struct err;
+struct reader;
+
+/* A batch that cannot be cut inside its limits may grow to so many times of them. */
+#define BATCH_OVER_MAX 4
+/* Bytes of a stored body at most; the limits of the configuration lie below. */
+#define BATCH_BODY_MAX ((size_t)1 << 30)
+
+struct batch_limits {
+    int64_t rows;
+    int64_t bytes; /* encoded, before compression */
+};
+
+/* `head.body` looks at `body` and is good as long as that is unchanged. */
+struct batch {
+    struct journal_batch head;
+    struct buf body;
+};
+
+void batch_init(struct batch *batch);
+/* Frees the bytes; may be used again. NULL allowed. */
+void batch_deinit(struct batch *batch);
+
+/* `level` 1 to 9, or 0 for plain bodies. */
+int batch_writer_new(int level, struct batch_writer **out, struct err *err);
+void batch_writer_free(struct batch_writer *writer);
+
+/* Forms a batch of rows acked+1... as they stand in the journal, the chain checked. ERR_NOTFOUND:
+ * there is none beyond `acked`. ERR_LIMIT: no place to cut within BATCH_OVER_MAX times the limits.
+ * ERR_CORRUPT: the rows fail their checks. On failure *out is empty. */
+int batch_build(struct batch_writer *writer, struct reader *reader, int64_t acked,
+                const struct batch_limits *limits, struct batch *out, struct err *err);
+
+/* Reads the consumer's stored batch and checks its digest. ERR_NOTFOUND: none; ERR_CORRUPT: its
+ * bytes are not those that were stored (a new one must be formed). */
+int batch_load(struct reader *reader, const char *consumer, struct batch *out, struct err *err);
+
+#endif

@@ -1,0 +1,392 @@
+/* transport.c: libcurl, and nothing of what is sent.
+ *
+ * The multi interface is used for one request at a time because it alone can be woken:
+ * transport_cancel() sets a flag and calls curl_multi_wakeup(), and the request is dropped
+ * with its connection. Between requests nobody polls: an idle connection waits in curl's
+ * cache without a timer. libcurl may send a POST twice by itself on a kept-alive connection
+ * that dies (FACTS 7.1); the receiver tells duplicates by their sequence. The upload's
+ * thread, or whoever calls upload_fetch(). */
+#include "transport.h"
+
+#include <curl/curl.h>
+#include <stdatomic.h>
+
+#include "config.h"
+#include "clock.h"
+#include "err.h"
+#include "num.h"
+#include "osfile.h"
+#include "text.h"
+#include "wire.h"
+
+#define POLL_MS       (3600 * 1000) /* only bounds one wait; curl's own timers are shorter */
+#define SEND_BUFFER   (256 << 10)
+#define EXCERPT_BYTES 160
+#define STALL_BYTES_S 1 /* below this rate for `timeout` a request is given up */
+
+struct transport {
+    const struct config_upload *config;
+    CURLM *multi;
+    CURL *easy;
+    atomic_bool cancelled;
+    bool loopback;
+    char error[CURL_ERROR_SIZE];
+};
+
+/* What the write callback needs of one request. */
+struct sink {
+    CURL *easy;
+    const struct transport_request *request;
+    struct transport_answer *answer;
+    int code; /* the piece function's refusal */
+    bool too_large;
+    bool headers_whole; /* the blank line that ends them was there */
+};
+
+void transport_answer_init(struct transport_answer *answer)
+{
+    *answer = (struct transport_answer){0};
+    buf_init(&answer->body, TRANSPORT_ANSWER_MAX);
+}
+
+void transport_answer_deinit(struct transport_answer *answer)
+{
+    buf_deinit(&answer->body);
+}
+
+void transport_add_excerpt(struct buf *out, const struct transport_answer *answer)
+{
+    const struct buf *body = &answer->body;
+    size_t len = 0;
+    while (len < body->len && len < EXCERPT_BYTES && body->data[len] != '\n' &&
+           body->data[len] != '\r')
+        len++;
+    if (len == 0)
+        return;
+    buf_add_str(out, ": ");
+    text_add_escaped(out, body->data, len);
+}
+
+void transport_add_url(struct buf *out, const char *url, const char *journal, const char *what)
+{
+    size_t len = strlen(url);
+    while (len > 0 && url[len - 1] == '/')
+        len--;
+    buf_add(out, url, len);
+    buf_add_str(out, "/v1/journals/");
+    buf_add_str(out, journal);
+    buf_add_char(out, '/');
+    buf_add_str(out, what);
+}
+
+/* A server on this machine is reached directly, whatever http_proxy says. */
+static bool is_loopback(const char *url)
+{
+    char *host = NULL;
+    CURLU *parts = curl_url();
+    bool loopback = false;
+    if (parts && curl_url_set(parts, CURLUPART_URL, url, 0) == CURLUE_OK &&
+        curl_url_get(parts, CURLUPART_HOST, &host, 0) == CURLUE_OK)
+        loopback = strcmp(host, "localhost") == 0 || strcmp(host, "[::1]") == 0 ||
+                   strncmp(host, "127.", 4) == 0;
+    curl_free(host);
+    curl_url_cleanup(parts);
+    return loopback;
+}
+
+int transport_open(const struct config_upload *config, struct transport **out, struct err *err)
+{
+    if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK)
+        return err_set(err, ERR_NOMEM, 0, "cannot set up libcurl");
+    struct transport *transport = calloc(1, sizeof *transport);
+    if (transport) {
+        transport->config = config;
+        atomic_init(&transport->cancelled, false);
+        transport->loopback = is_loopback(config->url);
+        transport->multi = curl_multi_init();
+        transport->easy = curl_easy_init();
+    }
+    if (!transport || !transport->multi || !transport->easy) {
+        if (transport)
+            transport_close(transport);
+        else
+            curl_global_cleanup();
+        return err_set(err, ERR_NOMEM, 0, "cannot set up libcurl: out of memory");
+    }
+    *out = transport;
+    return 0;
+}
+
+void transport_close(struct transport *transport)
+{
+    if (!transport)
+        return;
+    curl_easy_cleanup(transport->easy);
+    (void)curl_multi_cleanup(transport->multi); /* fails only on a bad handle */
+    free(transport);
+    curl_global_cleanup();
+}
+
+void transport_cancel(struct transport *transport)
+{
+    atomic_store(&transport->cancelled, true);
+    (void)curl_multi_wakeup(transport->multi); /* fails only when a wake-up waits already */
+}
+
+static size_t take_body(char *bytes, size_t size, size_t count, void *ctx)
+{
+    struct sink *sink = ctx;
+    long status = 0;
+    size_t len = size * count; /* curl: at most CURL_MAX_WRITE_SIZE */
+    (void)curl_easy_getinfo(sink->easy, CURLINFO_RESPONSE_CODE, &status); /* cannot fail */
+    if (sink->request->piece && status >= 200 && status <= 299) {
+        sink->code = sink->request->piece(sink->request->ctx, bytes, len);
+        return sink->code ? 0 : len;
+    }
+    buf_add(&sink->answer->body, bytes, len);
+    sink->too_large = !buf_ok(&sink->answer->body);
+    return sink->too_large ? 0 : len; /* fewer than given ends the transfer */
+}
+
+/* libcurl (7.88) calls it a success when the connection ends within the headers; then they may
+ * lack what they would have said. */
+static size_t take_header(char *bytes, size_t size, size_t count, void *ctx)
+{
+    struct sink *sink = ctx;
+    size_t len = size * count; /* curl: at most CURL_MAX_HTTP_HEADER */
+    sink->headers_whole = len > 0 && (bytes[0] == '\r' || bytes[0] == '\n');
+    return len;
+}
+
+/* The token is read for each request: a rotated file needs no restart. */
+static int add_token(const struct config_upload *config, struct curl_slist **headers,
+                     struct err *err)
+{
+    struct buf line;
+    buf_init(&line, TRANSPORT_TOKEN_MAX + 64);
+    buf_add_str(&line, "Authorization: Bearer ");
+    size_t start = line.len;
+    int code = osfile_read_secret(config->token_file, TRANSPORT_TOKEN_MAX, &line, err);
+    if (code)
+        goto out;
+    bool bad = !buf_ok(&line) || line.len == start;
+    for (size_t i = start; i < line.len; i++)
+        bad = bad || line.data[i] <= ' ' || line.data[i] == 0x7f;
+    if (bad) {
+        code = err_set(err, ERR_INVALID, 0,
+                       "token file '%s': it must hold one token of printable ASCII",
+                       config->token_file);
+        goto out;
+    }
+    struct curl_slist *grown = curl_slist_append(*headers, line.data);
+    if (grown)
+        *headers = grown;
+    else
+        code = err_set(err, ERR_NOMEM, 0, "cannot form request: out of memory");
+
+out:
+    buf_deinit(&line);
+    return code;
+}
+
+static int make_headers(const struct transport *transport, const struct transport_request *request,
+                        struct curl_slist **out, struct err *err)
+{
+    /* Without this libcurl asks "Expect: 100-continue" above 1 MB and waits a second for it. */
+    static const char *const common[] = {"Expect:", "Accept:", NULL};
+    const char *const *lists[] = {common, request->headers};
+    struct curl_slist *headers = NULL;
+    int code = 0;
+    for (size_t k = 0; k < ARRAY_LEN(lists) && !code; k++) {
+        for (size_t i = 0; lists[k] && lists[k][i] && !code; i++) {
+            struct curl_slist *grown = curl_slist_append(headers, lists[k][i]);
+            if (grown)
+                headers = grown;
+            else
+                code = err_set(err, ERR_NOMEM, 0, "cannot form request: out of memory");
+        }
+    }
+    if (!code && transport->config->token_file && *transport->config->token_file)
+        code = add_token(transport->config, &headers, err);
+    if (code)
+        curl_slist_free_all(headers);
+    else
+        *out = headers;
+    return code;
+}
+
+static long ns_to_ms(int64_t ns)
+{
+    int64_t ms = ns / CLOCK_NS_PER_MS;
+    return ms < 1 ? 1 : ms > INT32_MAX ? INT32_MAX : (long)ms;
+}
+
+/* FACTS 7.6 gives each option's reason. An option that libcurl does not know would be a fault of
+ * the build, so the results are or-ed and asked once. */
+static int set_connection(struct transport *transport)
+{
+    const struct config_upload *config = transport->config;
+    CURL *easy = transport->easy;
+    int64_t stall_s = (config->timeout_ns + CLOCK_NS_PER_S - 1) / CLOCK_NS_PER_S;
+    int bad = 0;
+    bad |= curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
+    bad |= curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
+    bad |= curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 0L);
+    bad |= curl_easy_setopt(easy, CURLOPT_NETRC, (long)CURL_NETRC_IGNORED);
+    bad |= curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_2TLS);
+    bad |= curl_easy_setopt(easy, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
+    bad |= curl_easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, 1L);
+    bad |= curl_easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, 2L);
+    bad |= curl_easy_setopt(easy, CURLOPT_TCP_KEEPALIVE, 1L);
+    bad |= curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, ns_to_ms(config->connect_timeout_ns));
+    bad |= curl_easy_setopt(easy, CURLOPT_LOW_SPEED_LIMIT, (long)STALL_BYTES_S);
+    bad |= curl_easy_setopt(easy, CURLOPT_LOW_SPEED_TIME,
+                            stall_s > INT32_MAX ? (long)INT32_MAX : (long)stall_s);
+    if (transport->loopback)
+        bad |= curl_easy_setopt(easy, CURLOPT_PROXY, "");
+    if (config->ca_file && *config->ca_file)
+        bad |= curl_easy_setopt(easy, CURLOPT_CAINFO, config->ca_file);
+    if (config->client_cert && *config->client_cert)
+        bad |= curl_easy_setopt(easy, CURLOPT_SSLCERT, config->client_cert);
+    if (config->client_key && *config->client_key)
+        bad |= curl_easy_setopt(easy, CURLOPT_SSLKEY, config->client_key);
+#if LIBCURL_VERSION_NUM >= 0x075700
+    /* A name that does not resolve would otherwise hold up the end of a request until its
+     * resolver thread is through (getaddrinfo cannot be cancelled). */
+    bad |= curl_easy_setopt(easy, CURLOPT_QUICK_EXIT, 1L);
+#endif
+    return bad;
+}
+
+static int set_up(struct transport *transport, const struct transport_request *request,
+                  struct curl_slist *headers, struct sink *sink, struct err *err)
+{
+    CURL *easy = transport->easy;
+    curl_easy_reset(easy); /* keeps connections, sessions and the DNS cache */
+    transport->error[0] = '\0';
+    int bad = set_connection(transport);
+    bad |= curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, transport->error);
+    bad |= curl_easy_setopt(easy, CURLOPT_USERAGENT, "spoor");
+    bad |= curl_easy_setopt(easy, CURLOPT_URL, request->url);
+    bad |= curl_easy_setopt(easy, CURLOPT_HTTPHEADER, headers);
+    bad |= curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, take_header);
+    bad |= curl_easy_setopt(easy, CURLOPT_HEADERDATA, sink);
+    bad |= curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, take_body);
+    bad |= curl_easy_setopt(easy, CURLOPT_WRITEDATA, sink);
+    if (request->post) {
+        bad |= curl_easy_setopt(easy, CURLOPT_POST, 1L);
+        bad |= curl_easy_setopt(easy, CURLOPT_UPLOAD_BUFFERSIZE, (long)SEND_BUFFER);
+        bad |= curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)request->body.len);
+        bad |=
+            curl_easy_setopt(easy, CURLOPT_POSTFIELDS, request->body.len ? request->body.at : "");
+    } else {
+        bad |= curl_easy_setopt(easy, CURLOPT_HTTPGET, 1L);
+    }
+    if (bad)
+        return err_set(err, ERR_INVALID, 0,
+                       "cannot set up request to '%s': libcurl refuses an option", request->url);
+    return 0;
+}
+
+/* Runs the transfer; its result is in *result unless it was cancelled. */
+static int drive(struct transport *transport, CURLcode *result, struct err *err)
+{
+    int running = 1;
+    CURLMcode failed = curl_multi_add_handle(transport->multi, transport->easy);
+    while (!failed && running && !atomic_load(&transport->cancelled)) {
+        failed = curl_multi_perform(transport->multi, &running);
+        if (!failed && running)
+            failed = curl_multi_poll(transport->multi, NULL, 0, POLL_MS, NULL);
+    }
+    int code = 0;
+    if (failed) {
+        code = err_set(err, ERR_NETWORK, 0, "cannot run request: %s", curl_multi_strerror(failed));
+    } else if (running) {
+        code = err_set(err, ERR_CANCELLED, 0, "request abandoned: the upload stops");
+    } else {
+        int left = 0;
+        CURLMsg *message = curl_multi_info_read(transport->multi, &left);
+        *result = message ? message->data.result : CURLE_FAILED_INIT;
+    }
+    /* Also ends what is in flight, and its connection. */
+    (void)curl_multi_remove_handle(transport->multi, transport->easy);
+    return code;
+}
+
+/* Messages must not vary from try to try, or each would be reported as news: libcurl's own text
+ * of a failed connect holds the milliseconds it took. */
+static int describe(const struct transport *transport, CURLcode result, const struct sink *sink,
+                    const char *url, struct err *err)
+{
+    int code = ERR_NETWORK;
+    const char *why = transport->error[0] ? transport->error : curl_easy_strerror(result);
+    if (sink->too_large) {
+        code = ERR_LIMIT;
+        why = "the answer is larger than 1 MiB";
+    } else if (result == CURLE_OPERATION_TIMEDOUT) {
+        code = ERR_TIMEOUT;
+        why = "no answer in time";
+    } else if (result == CURLE_COULDNT_CONNECT || result == CURLE_COULDNT_RESOLVE_HOST) {
+        why = curl_easy_strerror(result);
+    } else if (result == CURLE_PARTIAL_FILE) {
+        why = "the answer broke off";
+    }
+    return err_set(err, code, 0, "cannot reach '%s': %s", url, why);
+}
+
+static bool header_text(CURL *easy, const char *name, const char **out)
+{
+    struct curl_header *header;
+    if (curl_easy_header(easy, name, 0, CURLH_HEADER, -1, &header) != CURLHE_OK)
+        return false;
+    *out = header->value;
+    return true;
+}
+
+static void take_headers(CURL *easy, struct transport_answer *answer)
+{
+    const char *text;
+    long status = 0;
+    curl_off_t retry_after_s = 0;
+    (void)curl_easy_getinfo(easy, CURLINFO_RESPONSE_CODE, &status); /* cannot fail */
+    answer->status = (int)status;
+    /* libcurl reads both forms, seconds and a date. */
+    if (curl_easy_getinfo(easy, CURLINFO_RETRY_AFTER, &retry_after_s) == CURLE_OK &&
+        retry_after_s > 0)
+        answer->retry_after_ms =
+            retry_after_s > INT32_MAX ? INT32_MAX * INT64_C(1000) : (int64_t)retry_after_s * 1000;
+    if (header_text(easy, WIRE_ACKED, &text))
+        answer->has_acked = num_parse_i64(text, 0, INT64_MAX, &answer->acked) == 0;
+    if (header_text(easy, WIRE_EPOCH, &text))
+        answer->has_epoch = num_parse_i64(text, 0, INT64_MAX, &answer->epoch) == 0;
+    if (header_text(easy, WIRE_SUM, &text))
+        answer->has_sum = wire_parse_sum(text, &answer->sum);
+}
+
+int transport_perform(struct transport *transport, const struct transport_request *request,
+                      struct transport_answer *answer, struct err *err)
+{
+    struct curl_slist *headers = NULL;
+    struct sink sink = {.easy = transport->easy, .request = request, .answer = answer};
+    CURLcode result = CURLE_OK;
+    struct buf body = answer->body;
+    *answer = (struct transport_answer){.body = body};
+    buf_reset(&answer->body);
+    int code = make_headers(transport, request, &headers, err);
+    if (code)
+        return code;
+    code = set_up(transport, request, headers, &sink, err);
+    if (!code)
+        code = drive(transport, &result, err);
+    if (!code && result == CURLE_OK && !sink.headers_whole)
+        result = CURLE_PARTIAL_FILE;
+    if (!code && sink.code)
+        code = sink.code;
+    else if (!code && result != CURLE_OK)
+        code = describe(transport, result, &sink, request->url, err);
+    if (!code)
+        take_headers(transport->easy, answer);
+    curl_easy_reset(transport->easy); /* lets go of the caller's memory, token included */
+    curl_slist_free_all(headers);
+    return code;
+}
