@@ -1,0 +1,480 @@
+/* daemon.c: the whole process: lock, log, signals, control socket, reload and stop.
+ *
+ * The main thread waits in one poll(2) without a timeout, for a signal, a control client or
+ * progress that a `spoor sync` waits for: an idle daemon never wakes. The work is done by the
+ * threads of the engine. Signals are blocked in every thread and read from a descriptor, but
+ * while stopping: then SIGINT ends the process at once, and so does SIGALRM when the stop hangs.
+ * Both are safe: what is committed stays, what is not was never promised. */
+#include "daemon.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/signalfd.h>
+
+#include "barrier.h"
+#include "buf.h"
+#include "clock.h"
+#include "config.h"
+#include "control.h"
+#include "daemon_status.h"
+#include "engine.h"
+#include "err.h"
+#include "json.h"
+#include "log.h"
+#include "osfile.h"
+#include "reader.h"
+#include "wake.h"
+
+#define DAEMON_PATH_MAX 4096
+#define DAEMON_TEXT_MAX ((size_t)64 << 20) /* of a configuration, shown */
+#define EXIT_FORCED     130                /* as a shell reports a program that SIGINT ended */
+
+struct daemon {
+    const struct daemon_options *options;
+    struct config *config;
+    int dirfd;
+    int lock_fd;
+    int log_fd; /* -1: stderr */
+    int signal_fd;
+    struct wake wake;
+    struct control *control;
+    struct engine *engine;
+    struct barriers *barriers;
+    int64_t started_mono_ns;
+    bool stopping;
+    struct err fatal; /* set when a reload left nothing to run */
+};
+
+/* ---- the log ---- */
+
+void daemon_log_path(const struct config *config, bool background, struct buf *out)
+{
+    if (config->daemon.log_file[0] != '\0')
+        buf_add_str(out, config->daemon.log_file);
+    else if (background)
+        buf_addf(out, "%s/" DAEMON_LOG, config->daemon.state_dir);
+}
+
+/* Points the log where `config` says. Again on every reload, so that a rotated file is let go; the
+ * descriptor's number stays, as other threads write to it meanwhile. On failure the old one stays.
+ */
+static int set_log(struct daemon *daemon, const struct config *config, struct err *err)
+{
+    struct buf path;
+    int fd = -1;
+    int rc = 0;
+
+    buf_init(&path, DAEMON_PATH_MAX);
+    daemon_log_path(config, daemon->options->background, &path);
+    if (!buf_ok(&path)) {
+        rc = err_set(err, ERR_LIMIT, 0, "the path of the log file is too long");
+        goto out;
+    }
+    if (path.len == 0) {
+        log_setup(STDERR_FILENO, (enum log_level)config->daemon.log_level);
+        goto out;
+    }
+    fd = open(path.data, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY, 0600);
+    if (fd < 0) {
+        rc = err_os(err, errno, "cannot open the log file '%s'", path.data);
+        goto out;
+    }
+    if (daemon->log_fd < 0) {
+        daemon->log_fd = fd;
+        fd = -1;
+    } else if (dup3(fd, daemon->log_fd, O_CLOEXEC) < 0) {
+        rc = err_os(err, errno, "cannot switch to the log file '%s'", path.data);
+        goto out;
+    }
+    /* What libraries and sanitizers print belongs there too when there is no terminal. */
+    if (daemon->options->background && dup2(daemon->log_fd, STDERR_FILENO) < 0) {
+        rc = err_os(err, errno, "cannot switch stderr to the log file '%s'", path.data);
+        goto out;
+    }
+    log_setup(daemon->log_fd, (enum log_level)config->daemon.log_level);
+out:
+    if (fd >= 0)
+        (void)close(fd); /* a duplicate, nothing was written by it */
+    buf_deinit(&path);
+    return rc;
+}
+
+/* ---- signals ---- */
+
+static void exit_now(int signal)
+{
+    static const char twice[] = "spoor: interrupted twice: stopped at once\n";
+    static const char hung[] = "spoor: the stop hung: ended by force\n";
+
+    /* write(2) and _exit(2) are async-signal-safe; nobody is left to be told of a failure. */
+    if (signal == SIGINT)
+        (void)!write(STDERR_FILENO, twice, sizeof twice - 1);
+    else
+        (void)!write(STDERR_FILENO, hung, sizeof hung - 1);
+    _exit(EXIT_FORCED);
+}
+
+/* Before any thread is made: they inherit the mask. */
+static int open_signals(struct daemon *daemon, struct err *err)
+{
+    sigset_t set;
+    struct sigaction ignore = {.sa_handler = SIG_IGN};
+
+    (void)sigemptyset(&set);        /* cannot fail, */
+    (void)sigaddset(&set, SIGTERM); /* nor can these with valid numbers */
+    (void)sigaddset(&set, SIGINT);
+    (void)sigaddset(&set, SIGHUP);
+    /* Blocked signals are queued even where they were ignored before us (signal(7)), as SIGINT is
+     * by a shell for its background jobs: whoever sends one means it. */
+    if (sigaction(SIGPIPE, &ignore, NULL) != 0 || sigprocmask(SIG_BLOCK, &set, NULL) != 0)
+        return err_os(err, errno, "cannot set the signal mask");
+    daemon->signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+    if (daemon->signal_fd < 0)
+        return err_os(err, errno, "cannot make a signalfd");
+    return 0;
+}
+
+/* From here to the exit the main thread joins others and reads no descriptor. */
+static void arm_forced_exit(void)
+{
+    struct sigaction action = {.sa_handler = exit_now};
+    sigset_t set;
+
+    (void)sigemptyset(&set); /* as above */
+    (void)sigaddset(&set, SIGINT);
+    (void)sigaddset(&set, SIGALRM);
+    /* Should one of these fail the stop is still a clean one, only without its guard. */
+    (void)sigaction(SIGINT, &action, NULL);
+    (void)sigaction(SIGALRM, &action, NULL);
+    (void)sigprocmask(SIG_UNBLOCK, &set, NULL);
+    (void)alarm(DAEMON_FORCE_MS / 1000); /* gives the old alarm's rest: there was none */
+}
+
+/* ---- reload ---- */
+
+/* What `spoor config show` prints without the origins: equal when nothing has to change. */
+static void describe(const struct config *config, struct buf *out)
+{
+    struct buf shown;
+
+    buf_init(&shown, out->limit);
+    config_show(config, true, &shown);
+    const char *at = shown.data ? shown.data : "";
+    while (*at) {
+        const char *end = strchrnul(at, '\n');
+        const char *origin = memmem(at, (size_t)(end - at), "\"origin\":", 9);
+        buf_add(out, at, (size_t)((origin ? origin : end) - at));
+        buf_add_char(out, '\n');
+        at = *end ? end + 1 : end;
+    }
+    out->failed |= shown.failed;
+    buf_deinit(&shown);
+}
+
+static bool same_config(const struct config *x, const struct config *y)
+{
+    struct buf x_text, y_text;
+
+    buf_init(&x_text, DAEMON_TEXT_MAX);
+    buf_init(&y_text, DAEMON_TEXT_MAX);
+    describe(x, &x_text);
+    describe(y, &y_text);
+    bool same = buf_ok(&x_text) && buf_ok(&y_text) && x_text.len == y_text.len &&
+                memcmp(x_text.data, y_text.data, x_text.len) == 0;
+    buf_deinit(&x_text);
+    buf_deinit(&y_text);
+    return same;
+}
+
+static int open_engine(struct daemon *daemon, const struct config *config, struct err *err)
+{
+    int rc = engine_open(config, &daemon->wake, &daemon->engine, err);
+
+    if (rc == 0)
+        rc = engine_start(daemon->engine, err);
+    if (rc != 0) {
+        engine_close(daemon->engine);
+        daemon->engine = NULL;
+    }
+    return rc;
+}
+
+static int load_again(struct daemon *daemon, struct config **out, struct err *err)
+{
+    struct config *config = NULL;
+    int rc = config_load(daemon->config->file, &config, err);
+
+    if (rc == 0)
+        rc = config_check_paths(config, err);
+    if (rc == 0 && strcmp(config->daemon.state_dir, daemon->config->daemon.state_dir) != 0)
+        rc = err_set(err, ERR_UNSUPPORTED, 0,
+                     "state_dir is another now: that takes a stop and a start");
+    if (rc == 0)
+        rc = set_log(daemon, config, err);
+    if (rc != 0) {
+        config_free(config);
+        return rc;
+    }
+    *out = config;
+    return 0;
+}
+
+/* Parsed and checked whole first; the old configuration stays unless the new one runs. */
+static int reload(struct daemon *daemon, struct err *err)
+{
+    struct config *config = NULL;
+    int rc = load_again(daemon, &config, err);
+
+    if (rc != 0) {
+        log_error("reload: %s; the old configuration stays", err->text);
+        return rc;
+    }
+    if (same_config(config, daemon->config)) {
+        config_free(config);
+        log_info("reload: nothing has changed; waiting uploads try again now");
+        engine_retry(daemon->engine, SIZE_MAX);
+        return 0;
+    }
+    engine_close(daemon->engine);
+    daemon->engine = NULL;
+    rc = open_engine(daemon, config, err);
+    if (rc == 0) {
+        struct config *old = daemon->config;
+        daemon->config = config;
+        config_free(old);
+        log_info("reload: the new configuration runs");
+    } else {
+        log_error("reload: %s; going back to the old configuration", err->text);
+        config_free(config);
+        (void)set_log(daemon, daemon->config, NULL); /* the new log file serves as well */
+        if (open_engine(daemon, daemon->config, &daemon->fatal) != 0) {
+            log_error("reload: the old configuration fails too: %s; stopping", daemon->fatal.text);
+            daemon->stopping = true;
+            return rc;
+        }
+    }
+    barriers_restart(daemon->barriers, daemon->engine, daemon->control);
+    return rc;
+}
+
+/* ---- control ---- */
+
+static void answer(struct daemon *daemon, uint64_t client, const char *error_or_null)
+{
+    struct buf line;
+
+    buf_init(&line, CONTROL_LINE_MAX);
+    json_begin(&line);
+    json_bool(&line, "ok", !error_or_null);
+    if (error_or_null)
+        json_cstr(&line, "error", error_or_null);
+    json_i64(&line, "pid", getpid());
+    json_end(&line);
+    control_answer(daemon->control, client, line.data ? line.data : "", line.len);
+    buf_deinit(&line);
+}
+
+static void answer_status(struct daemon *daemon, uint64_t client)
+{
+    struct buf line;
+
+    buf_init(&line, CONTROL_LINE_MAX);
+    daemon_status_write(&line, daemon->engine, daemon->config->file, daemon->started_mono_ns);
+    if (buf_ok(&line))
+        control_answer(daemon->control, client, line.data, line.len);
+    else
+        answer(daemon, client, "the answer is too long or memory ran out");
+    buf_deinit(&line);
+}
+
+static void handle_sync(struct daemon *daemon, uint64_t client, const char *request, size_t len)
+{
+    struct buf folder, uploaded;
+
+    buf_init(&folder, CONTROL_REQUEST_MAX);
+    buf_init(&uploaded, CONTROL_REQUEST_MAX);
+    /* Both may be absent: all folders, journaled only. */
+    (void)reader_json_get(request, len, "$.folder", &folder, NULL);
+    (void)reader_json_get(request, len, "$.uploaded", &uploaded, NULL);
+    barriers_add(daemon->barriers, daemon->engine, daemon->control, client,
+                 folder.data ? folder.data : "",
+                 uploaded.data && strcmp(uploaded.data, "true") == 0);
+    buf_deinit(&folder);
+    buf_deinit(&uploaded);
+}
+
+static void handle_request(void *ctx, uint64_t client, const char *request, size_t len)
+{
+    struct daemon *daemon = ctx;
+    struct err err = {0};
+    struct buf verb;
+
+    buf_init(&verb, CONTROL_REQUEST_MAX);
+    if (!daemon->engine || daemon->stopping) {
+        answer(daemon, client, "the daemon is stopping");
+    } else if (reader_json_get(request, len, "$.do", &verb, &err) != 0 || !verb.data) {
+        answer(daemon, client, "the request is no JSON object with a \"do\"");
+    } else if (strcmp(verb.data, "status") == 0) {
+        answer_status(daemon, client);
+    } else if (strcmp(verb.data, "sync") == 0) {
+        handle_sync(daemon, client, request, len);
+    } else if (strcmp(verb.data, "stop") == 0) {
+        daemon->stopping = true;
+        answer(daemon, client, NULL);
+    } else if (strcmp(verb.data, "reload") == 0) {
+        answer(daemon, client, reload(daemon, &err) == 0 ? NULL : err.text);
+    } else if (strcmp(verb.data, "retry") == 0) {
+        engine_retry(daemon->engine, SIZE_MAX);
+        answer(daemon, client, NULL);
+    } else {
+        answer(daemon, client, "unknown request; known are status, sync, stop, reload and retry");
+    }
+    buf_deinit(&verb);
+}
+
+static void handle_signals(struct daemon *daemon)
+{
+    struct signalfd_siginfo info;
+    struct err err = {0};
+
+    while (read(daemon->signal_fd, &info, sizeof info) == (ssize_t)sizeof info) {
+        if (info.ssi_signo != SIGHUP)
+            daemon->stopping = true;
+        else if (!daemon->stopping)
+            (void)reload(daemon, &err); /* it has logged what it did */
+    }
+}
+
+/* ---- life ---- */
+
+static int take_lock(struct daemon *daemon, struct err *err)
+{
+    const char *state_dir = daemon->config->daemon.state_dir;
+    int64_t holder = 0;
+    int rc = osfile_make_private_dir(state_dir, err);
+
+    if (rc != 0)
+        return rc;
+    daemon->dirfd = osfile_open_dir(state_dir, err);
+    if (daemon->dirfd < 0)
+        return daemon->dirfd;
+    daemon->lock_fd = osfile_lock(daemon->dirfd, DAEMON_LOCK, &holder, err);
+    if (daemon->lock_fd == ERR_BUSY && holder != 0)
+        return err_set(err, ERR_BUSY, 0, "a daemon runs already in '%s' (process %lld)", state_dir,
+                       (long long)holder);
+    return daemon->lock_fd < 0 ? daemon->lock_fd : 0;
+}
+
+static int open_all(struct daemon *daemon, struct err *err)
+{
+    int rc = take_lock(daemon, err);
+
+    if (rc == 0)
+        rc = set_log(daemon, daemon->config, err);
+    if (rc == 0)
+        rc = open_signals(daemon, err);
+    if (rc == 0)
+        rc = wake_open(&daemon->wake, err);
+    if (rc == 0 && barriers_new(&daemon->barriers) != 0)
+        rc = err_set(err, ERR_NOMEM, 0, "no memory for the daemon");
+    if (rc == 0)
+        rc = control_open(daemon->config->daemon.state_dir, &daemon->control, err);
+    if (rc == 0)
+        rc = open_engine(daemon, daemon->config, err);
+    return rc;
+}
+
+static void tell_ready(struct daemon *daemon)
+{
+    const char ready = DAEMON_READY;
+
+    log_info("spoor " SPOOR_VERSION " runs: %zu folder%s, %zu upload%s, state in %s",
+             daemon->config->folder_count, daemon->config->folder_count == 1 ? "" : "s",
+             daemon->config->upload_count, daemon->config->upload_count == 1 ? "" : "s",
+             daemon->config->daemon.state_dir);
+    if (daemon->options->ready_fd < 0)
+        return;
+    /* `spoor start` may have been killed meanwhile; the daemon is wanted all the same. */
+    (void)!write(daemon->options->ready_fd, &ready, 1);
+    (void)close(daemon->options->ready_fd); /* a pipe: nothing is written back */
+}
+
+static int serve(struct daemon *daemon, struct err *err)
+{
+    while (!daemon->stopping) {
+        struct pollfd fds[2 + CONTROL_FDS_MAX] = {
+            {.fd = daemon->signal_fd, .events = POLLIN},
+            {.fd = daemon->wake.fd, .events = POLLIN},
+        };
+        size_t count = control_poll_fds(daemon->control, fds + 2, CONTROL_FDS_MAX);
+        if (poll(fds, 2 + count, -1) < 0) {
+            if (errno == EINTR)
+                continue;
+            return err_os(err, errno, "cannot wait for events");
+        }
+        if (fds[1].revents)
+            (void)wake_clear(&daemon->wake); /* whether or not: we look at the state itself */
+        if (fds[0].revents)
+            handle_signals(daemon);
+        control_serve(daemon->control, fds + 2, count, handle_request, daemon);
+        if (daemon->engine)
+            barriers_check(daemon->barriers, daemon->engine, daemon->control);
+    }
+    return 0;
+}
+
+static void close_all(struct daemon *daemon)
+{
+    int64_t began = clock_mono_ns();
+
+    if (daemon->engine) {
+        log_info("stopping");
+        arm_forced_exit();
+        engine_stop(daemon->engine);
+    }
+    if (daemon->control)
+        barriers_refuse(daemon->barriers, daemon->control, "the daemon is stopping");
+    if (daemon->engine) {
+        engine_close(daemon->engine);
+        log_info("stopped after %lld ms", (long long)((clock_mono_ns() - began) / CLOCK_NS_PER_MS));
+    }
+    control_close(daemon->control);
+    barriers_free(daemon->barriers);
+    wake_close(&daemon->wake);
+    if (daemon->signal_fd >= 0)
+        (void)close(daemon->signal_fd); /* nothing is in it that anybody waits for */
+    log_setup(STDERR_FILENO, LOG_INFO);
+    if (daemon->log_fd >= 0)
+        (void)close(daemon->log_fd); /* a log's last line may be lost with a full disk */
+    if (daemon->lock_fd >= 0)
+        (void)close(daemon->lock_fd); /* frees the lock: `spoor stop` returns */
+    if (daemon->dirfd >= 0)
+        (void)close(daemon->dirfd); /* opened for reading */
+    config_free(daemon->config);
+}
+
+int daemon_run(const struct daemon_options *options, struct config *config, struct err *err)
+{
+    struct daemon daemon = {
+        .options = options,
+        .config = config,
+        .dirfd = -1,
+        .lock_fd = -1,
+        .log_fd = -1,
+        .signal_fd = -1,
+        .wake = {.fd = -1},
+        .started_mono_ns = clock_mono_ns(),
+    };
+    int rc = open_all(&daemon, err);
+
+    if (rc == 0) {
+        tell_ready(&daemon);
+        rc = serve(&daemon, err);
+    }
+    if (rc == 0 && daemon.fatal.code != 0)
+        rc = err_set(err, daemon.fatal.code, daemon.fatal.os, "%s", daemon.fatal.text);
+    close_all(&daemon);
+    return rc;
+}

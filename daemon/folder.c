@@ -1,0 +1,429 @@
+/* folder.c: the folder as others see it: opening and stopping, what the watch hands in, syncs,
+ * status, and the writes that uploads ask for. Lock order: the watch's own lock, then folder->lock;
+ * nothing here calls the watch while it holds folder->lock. */
+#include "folder.h"
+
+#include <errno.h>
+
+#include "clock.h"
+#include "folder_private.h"
+#include "osfile.h"
+
+const char *folder_state_name(enum folder_state state)
+{
+    static const char *const names[] = {"starting",  "indexing", "scanning", "watching",
+                                        "root-lost", "failed",   "stopped"};
+    return (size_t)state < ARRAY_LEN(names) ? names[state] : "unknown";
+}
+
+/* --- what the watch hands in; called with its lock held --- */
+
+void folder_lost_locked(struct folder *folder, uint32_t reason)
+{
+    folder->lost_reason |= reason;
+    pthread_cond_signal(&folder->wake_thread);
+}
+
+static void sink_hint(void *ctx, struct file_id dir, struct bytes name, uint8_t hints)
+{
+    struct folder *folder = ctx;
+    int64_t now = clock_mono_ns();
+    pthread_mutex_lock(&folder->lock);
+    if (!settle_mark_name(folder->settle, dir, name, hints, now)) {
+        folder_lost_locked(folder, CHANGE_INTERNAL);
+    }
+    folder->touched = true;
+    pthread_mutex_unlock(&folder->lock);
+}
+
+static void sink_unwatched(void *ctx, struct file_id dir, int32_t number)
+{
+    struct folder *folder = ctx;
+    pthread_mutex_lock(&folder->lock);
+    /* Beyond the limit they are directories that were deleted: their entries go anyway. */
+    if (folder->dropped_count < FOLDER_DROPPED_MAX) {
+        folder->dropped[folder->dropped_count++] = (struct folder_dropped){dir, number};
+    }
+    pthread_mutex_unlock(&folder->lock);
+}
+
+static void sink_lost(void *ctx, enum watch_loss loss)
+{
+    struct folder *folder = ctx;
+    pthread_mutex_lock(&folder->lock);
+    if (loss == WATCH_OVERFLOW) {
+        folder_lost_locked(folder, CHANGE_OVERFLOW);
+    } else {
+        folder->root_hint = true;
+        pthread_cond_signal(&folder->wake_thread);
+    }
+    pthread_mutex_unlock(&folder->lock);
+}
+
+static void sink_barrier(void *ctx, uint64_t token)
+{
+    struct folder *folder = ctx;
+    int64_t now = clock_mono_ns();
+    pthread_mutex_lock(&folder->lock);
+    for (size_t i = 0; i < FOLDER_TICKETS_MAX; i++) {
+        struct folder_ticket *ticket = &folder->tickets[i];
+        if (ticket->state == TICKET_SENT && ticket->number == token) {
+            ticket->state = TICKET_ARRIVED;
+            ticket->arrived_ns = now + 1; /* what was marked in this very moment is before it */
+            pthread_cond_signal(&folder->wake_thread);
+        }
+    }
+    pthread_mutex_unlock(&folder->lock);
+}
+
+static void sink_batch(void *ctx)
+{
+    struct folder *folder = ctx;
+    pthread_mutex_lock(&folder->lock);
+    if (folder->touched && folder->waiting_until_ns &&
+        settle_next_due(folder->settle) < folder->waiting_until_ns) {
+        pthread_cond_signal(&folder->wake_thread);
+    }
+    folder->touched = false;
+    pthread_mutex_unlock(&folder->lock);
+}
+
+static void *watch_thread(void *ctx)
+{
+    struct folder *folder = ctx;
+    struct err err = {0};
+    if (watch_run(folder->watch, &err) != 0) {
+        log_error("folder '%s': watching ended: %s; changes are found at the next start only",
+                  folder->config->name, err.text);
+        pthread_mutex_lock(&folder->lock);
+        (void)snprintf(folder->status.trouble, sizeof folder->status.trouble,
+                       "watching ended: %.400s; restart spoor", err.text);
+        folder_lost_locked(folder, CHANGE_INTERNAL);
+        pthread_mutex_unlock(&folder->lock);
+    }
+    return NULL;
+}
+
+/* --- opening, starting, stopping --- */
+
+static char *join_path(const char *dir, const char *name)
+{
+    size_t size = strlen(dir) + strlen(name) + 2;
+    char *path = malloc(size);
+    if (path) {
+        (void)snprintf(path, size, "%s/%s", dir, name);
+    }
+    return path;
+}
+
+static int init_sync(struct folder *folder)
+{
+    pthread_condattr_t monotonic;
+    if (pthread_mutex_init(&folder->lock, NULL) != 0 || pthread_condattr_init(&monotonic) != 0) {
+        return ERR_NOMEM;
+    }
+    int rc = pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    rc = rc ? rc : pthread_cond_init(&folder->wake_thread, &monotonic);
+    rc = rc ? rc : pthread_cond_init(&folder->wake_askers, NULL);
+    (void)pthread_condattr_destroy(&monotonic); /* never fails on one that was initialised */
+    return rc ? ERR_NOMEM : 0;
+}
+
+static int open_parts(struct folder *folder, const char *state_dir, struct err *err)
+{
+    struct settle_times times = {folder->config->settle_ns, folder->config->max_delay_ns};
+    folder->dir = join_path(state_dir, folder->config->name);
+    folder->barrier_dir = folder->dir ? join_path(folder->dir, "barrier") : NULL;
+    folder->dropped = calloc(FOLDER_DROPPED_MAX, sizeof *folder->dropped);
+    if (!folder->barrier_dir || !folder->dropped || settle_new(&times, &folder->settle) != 0 ||
+        script_new(&folder->script) != 0) {
+        return err_set(err, ERR_NOMEM, 0, "folder '%s': out of memory", folder->config->name);
+    }
+    int rc = osfile_make_private_dir(folder->dir, err);
+    rc = rc ? rc : osfile_make_private_dir(folder->barrier_dir, err);
+    struct watch_sink sink = {.ctx = folder,
+                              .hint = sink_hint,
+                              .unwatched = sink_unwatched,
+                              .lost = sink_lost,
+                              .barrier = sink_barrier,
+                              .batch = sink_batch};
+    return rc ? rc : watch_open(&sink, folder->barrier_dir, &folder->watch, err);
+}
+
+int folder_open(const struct config_folder *config, const char *state_dir,
+                const struct folder_notify *notify, struct folder **out, struct err *err)
+{
+    struct folder *folder = calloc(1, sizeof *folder);
+    if (!folder || init_sync(folder) != 0) {
+        free(folder);
+        return err_set(err, ERR_NOMEM, 0, "folder '%s': out of memory", config->name);
+    }
+    folder->config = config;
+    folder->notify = *notify;
+    folder->requests_tail = &folder->requests;
+    folder->needs_open = true;
+    folder->poll_ns = SETTLE_NEVER;
+    buf_init(&folder->path, 1 << 20);
+    (void)snprintf(folder->status.name, sizeof folder->status.name, "%s", config->name);
+    int rc = open_parts(folder, state_dir, err);
+    if (rc != 0) {
+        folder_close(folder);
+        return rc;
+    }
+    folder->status.backend = watch_backend(folder->watch);
+    *out = folder;
+    return 0;
+}
+
+int folder_start(struct folder *folder, struct err *err)
+{
+    int rc = pthread_create(&folder->watch_thread, NULL, watch_thread, folder);
+    if (rc == 0) {
+        folder->watch_started = true;
+        rc = pthread_create(&folder->own_thread, NULL, folder_thread, folder);
+        folder->own_started = rc == 0;
+    }
+    if (rc != 0) {
+        return err_os(err, rc, "folder '%s': cannot start a thread", folder->config->name);
+    }
+    return 0;
+}
+
+void folder_stop(struct folder *folder)
+{
+    pthread_mutex_lock(&folder->lock);
+    __atomic_store_n(&folder->stop, true, __ATOMIC_RELEASE);
+    if (!folder->own_started) {
+        folder->closed = true;
+    }
+    pthread_cond_broadcast(&folder->wake_thread);
+    pthread_cond_broadcast(&folder->wake_askers);
+    pthread_mutex_unlock(&folder->lock);
+}
+
+static void free_consumers(struct folder *folder)
+{
+    for (size_t i = 0; i < folder->consumer_count; i++) {
+        free(folder->consumers[i]);
+    }
+    free(folder->consumers);
+    folder->consumers = NULL;
+    folder->consumer_count = 0;
+}
+
+void folder_close(struct folder *folder)
+{
+    if (!folder) {
+        return;
+    }
+    folder_stop(folder);
+    if (folder->own_started) {
+        (void)pthread_join(folder->own_thread, NULL);
+    }
+    if (folder->watch) {
+        watch_stop(folder->watch);
+        if (folder->watch_started) {
+            (void)pthread_join(folder->watch_thread, NULL);
+        }
+        watch_close(folder->watch);
+    }
+    settle_free(folder->settle);
+    script_free(folder->script);
+    buf_deinit(&folder->path);
+    free_consumers(folder);
+    free(folder->unwatch);
+    free(folder->dropped);
+    free(folder->dir);
+    free(folder->barrier_dir);
+    (void)pthread_cond_destroy(&folder->wake_thread);
+    (void)pthread_cond_destroy(&folder->wake_askers);
+    (void)pthread_mutex_destroy(&folder->lock);
+    free(folder);
+}
+
+const char *folder_name(const struct folder *folder)
+{
+    return folder->config->name;
+}
+
+const char *folder_dir(const struct folder *folder)
+{
+    return folder->dir;
+}
+
+/* --- status --- */
+
+void folder_get_status(struct folder *folder, struct folder_status *out)
+{
+    pthread_mutex_lock(&folder->lock);
+    *out = folder->status;
+    out->dirty_names = (int64_t)settle_name_count(folder->settle);
+    out->dirty_dirs = (int64_t)settle_dir_count(folder->settle);
+    out->unknown_names = (int64_t)settle_unknown_count(folder->settle);
+    pthread_mutex_unlock(&folder->lock);
+}
+
+void folder_set_state(struct folder *folder, enum folder_state state, const char *error)
+{
+    pthread_mutex_lock(&folder->lock);
+    folder->status.state = state;
+    (void)snprintf(folder->status.error, sizeof folder->status.error, "%s", error);
+    pthread_mutex_unlock(&folder->lock);
+    folder->notify.changed(folder->notify.ctx);
+}
+
+void folder_trouble(void *ctx, struct bytes path, int os)
+{
+    struct folder *folder = ctx;
+    char text[sizeof folder->status.trouble];
+    (void)snprintf(text, sizeof text, "cannot look at '%.*s': %s", (int)path.len,
+                   path.len ? path.at : "",
+                   os == EXDEV ? "another file system is mounted there" : strerrordesc_np(os));
+    int64_t skipped = 0;
+    pthread_mutex_lock(&folder->lock);
+    (void)snprintf(folder->status.trouble, sizeof folder->status.trouble, "%s", text);
+    folder->had_trouble = true;
+    bool speak = log_allowed(&folder->trouble_limit, 60 * CLOCK_NS_PER_S, &skipped);
+    pthread_mutex_unlock(&folder->lock);
+    if (speak) {
+        log_warn("folder '%s': %s; nothing of it is journaled until it can be looked at again "
+                 "(%lld more since the last such message)",
+                 folder->config->name, text, (long long)skipped);
+    }
+}
+
+/* --- syncs --- */
+
+static struct folder_ticket *free_ticket_locked(struct folder *folder)
+{
+    struct folder_ticket *oldest_done = NULL;
+    for (size_t i = 0; i < FOLDER_TICKETS_MAX; i++) {
+        struct folder_ticket *ticket = &folder->tickets[i];
+        if (ticket->state == TICKET_FREE) {
+            return ticket;
+        }
+        if (ticket->state == TICKET_DONE &&
+            (!oldest_done || ticket->number < oldest_done->number)) {
+            oldest_done = ticket;
+        }
+    }
+    return oldest_done;
+}
+
+int folder_sync_start(struct folder *folder, uint64_t *number, struct err *err)
+{
+    pthread_mutex_lock(&folder->lock);
+    struct folder_ticket *ticket =
+        folder->closed || folder->stop ? NULL : free_ticket_locked(folder);
+    uint64_t mine = ticket ? ++folder->next_ticket : 0;
+    if (ticket) {
+        *ticket = (struct folder_ticket){.number = mine, .state = TICKET_SENT};
+    }
+    bool closed = folder->closed || folder->stop;
+    pthread_mutex_unlock(&folder->lock);
+    if (closed) {
+        return err_set(err, ERR_CANCELLED, 0, "folder '%s' is stopping", folder->config->name);
+    }
+    if (!ticket) {
+        return err_set(err, ERR_LIMIT, 0, "folder '%s': %d syncs wait already; try again later",
+                       folder->config->name, FOLDER_TICKETS_MAX);
+    }
+    int rc = watch_barrier(folder->watch, mine, err);
+    if (rc != 0) {
+        pthread_mutex_lock(&folder->lock);
+        ticket->state = TICKET_FREE;
+        pthread_mutex_unlock(&folder->lock);
+        return rc;
+    }
+    *number = mine;
+    return 0;
+}
+
+int folder_sync_done(struct folder *folder, uint64_t number, int64_t *seq, struct err *err)
+{
+    int rc = ERR_NOTFOUND;
+    pthread_mutex_lock(&folder->lock);
+    for (size_t i = 0; i < FOLDER_TICKETS_MAX; i++) {
+        const struct folder_ticket *ticket = &folder->tickets[i];
+        if (ticket->number != number || ticket->state == TICKET_FREE) {
+            continue;
+        }
+        rc = ticket->state == TICKET_DONE;
+        if (rc == 1) {
+            *seq = ticket->seq;
+        }
+    }
+    enum folder_state state = folder->status.state;
+    char why[sizeof folder->status.error];
+    (void)snprintf(why, sizeof why, "%s", folder->status.error);
+    bool closed = folder->closed;
+    pthread_mutex_unlock(&folder->lock);
+    if (rc == 1) {
+        return 1;
+    }
+    if (closed) {
+        return err_set(err, ERR_CANCELLED, 0, "folder '%s' has stopped", folder->config->name);
+    }
+    if (rc == 0 && (state == FOLDER_ROOT_LOST || state == FOLDER_FAILED)) {
+        return err_set(err, ERR_CONFLICT, 0, "folder '%s' cannot be synced now: %s",
+                       folder->config->name, why);
+    }
+    return rc == 0 ? 0 : err_set(err, rc, 0, "folder '%s': no such sync", folder->config->name);
+}
+
+/* --- writes for others --- */
+
+static int post(struct folder *folder, struct folder_request *request, struct err *err)
+{
+    pthread_mutex_lock(&folder->lock);
+    if (folder->closed || folder->stop) {
+        pthread_mutex_unlock(&folder->lock);
+        return err_set(err, ERR_CANCELLED, 0, "folder '%s' is stopping", folder->config->name);
+    }
+    *folder->requests_tail = request;
+    folder->requests_tail = &request->next;
+    pthread_cond_signal(&folder->wake_thread);
+    while (!request->done) {
+        pthread_cond_wait(&folder->wake_askers, &folder->lock);
+    }
+    pthread_mutex_unlock(&folder->lock);
+    if (request->rc != 0 && err) {
+        *err = request->err;
+    }
+    return request->rc;
+}
+
+int folder_store_batch(void *folder, const char *consumer, const struct journal_batch *batch,
+                       struct err *err)
+{
+    struct folder_request request = {.kind = REQUEST_BATCH, .consumer = consumer, .batch = batch};
+    return post(folder, &request, err);
+}
+
+int folder_ack(void *folder, const char *consumer, int64_t seq, struct err *err)
+{
+    struct folder_request request = {.kind = REQUEST_ACK, .consumer = consumer, .seq = seq};
+    return post(folder, &request, err);
+}
+
+int folder_report(void *folder, const char *consumer, const char *error, struct err *err)
+{
+    struct folder_request request = {.kind = REQUEST_REPORT, .consumer = consumer, .text = error};
+    return post(folder, &request, err);
+}
+
+int folder_set_consumers(struct folder *folder, const char *const *names, size_t count,
+                         struct err *err)
+{
+    pthread_mutex_lock(&folder->lock);
+    free_consumers(folder);
+    folder->consumers = calloc(count + 1, sizeof(char *));
+    int rc = folder->consumers ? 0 : ERR_NOMEM;
+    for (size_t i = 0; i < count && rc == 0; i++) {
+        folder->consumers[i] = strdup(names[i]);
+        rc = folder->consumers[i] ? 0 : ERR_NOMEM;
+        folder->consumer_count += rc == 0;
+    }
+    pthread_mutex_unlock(&folder->lock);
+    return rc ? err_set(err, rc, 0, "folder '%s': out of memory", folder->config->name) : 0;
+}

@@ -1,0 +1,134 @@
+/* folder_private.h: one folder's state, shared by folder.c (the outside: threads, posts, status),
+ * folder_thread.c (the loop: rounds, gaps, purge) and folder_scan.c (first index, comparison). */
+#ifndef SPOOR_FOLDER_PRIVATE_H
+#define SPOOR_FOLDER_PRIVATE_H
+
+#include <pthread.h>
+
+#include "buf.h"
+#include "config.h"
+#include "disk.h"
+#include "err.h"
+#include "folder.h"
+#include "log.h"
+#include "observe.h"
+#include "reconcile.h"
+#include "rules.h"
+#include "settle.h"
+#include "tree.h"
+#include "watch.h"
+
+enum {
+    FOLDER_TICKETS_MAX = 128,   /* syncs asked for and not yet forgotten */
+    FOLDER_DROPPED_MAX = 65536, /* watches the kernel dropped, until the thread takes note */
+    FOLDER_COMMIT_EDITS = 10000,
+};
+
+enum folder_request_kind { REQUEST_BATCH, REQUEST_ACK, REQUEST_REPORT };
+
+/* A write that somebody else asked for; lies on the asker's stack until done. */
+struct folder_request {
+    struct folder_request *next;
+    enum folder_request_kind kind;
+    const char *consumer;
+    const struct journal_batch *batch;
+    int64_t seq;
+    const char *text;
+    bool done;
+    int rc;
+    struct err err;
+};
+
+enum folder_ticket_state { TICKET_FREE, TICKET_SENT, TICKET_ARRIVED, TICKET_DONE };
+
+struct folder_ticket {
+    uint64_t number;
+    enum folder_ticket_state state;
+    int64_t arrived_ns; /* names dirty since before then must be decided */
+    int64_t seq;
+};
+
+struct folder_dropped {
+    struct file_id dir;
+    int32_t watch;
+};
+
+struct folder {
+    const struct config_folder *config;
+    char *dir;         /* state_dir/<name> */
+    char *barrier_dir; /* state_dir/<name>/barrier */
+    struct folder_notify notify;
+    struct watch *watch;
+    struct log_limit trouble_limit;
+    pthread_t watch_thread, own_thread;
+    bool watch_started, own_started;
+
+    /* The folder's thread alone. */
+    struct journal *journal;
+    struct tree *tree;
+    struct disk disk;
+    bool disk_open;
+    struct rules *rules;
+    struct observe *observe;
+    struct script *script;
+    struct buf path;
+    int64_t next_seq; /* while a script is being built */
+    int32_t *unwatch; /* watches of directories that left the tree in this round */
+    size_t unwatch_count, unwatch_cap;
+    bool needs_open; /* journal, tree and disk are to be opened (again) */
+    bool needs_scan;
+    bool closing_gap; /* the scan after a gap is through; its names are not yet */
+    int64_t closing_before_ns;
+    int64_t retry_ns; /* opening: not before */
+    int64_t retry_wait_ns;
+    int64_t scan_not_before_ns; /* scans after overflows keep a distance */
+    int64_t scan_took_ns;
+    int64_t poll_ns; /* unwatched directories are listed again; SETTLE_NEVER none */
+    int64_t purge_not_before_ns;
+    bool root_lost; /* the journal is open, the folder is not there */
+    bool scanned;   /* a scan has been through since the journal was opened */
+
+    pthread_mutex_t lock;
+    pthread_cond_t wake_thread; /* monotonic clock */
+    pthread_cond_t wake_askers;
+    /* Guarded by lock. */
+    struct settle *settle;
+    struct folder_request *requests, **requests_tail;
+    struct folder_ticket tickets[FOLDER_TICKETS_MAX];
+    uint64_t next_ticket;
+    struct folder_dropped *dropped;
+    size_t dropped_count;
+    uint32_t lost_reason;     /* CHANGE_OVERFLOW or CHANGE_INTERNAL: to be handled */
+    bool root_hint;           /* the kernel says that something happened to the root */
+    bool had_trouble;         /* since the directories in trouble were counted */
+    bool touched;             /* hints came in since the last batch */
+    bool closed;              /* the thread has ended: nothing is accepted any more */
+    int64_t waiting_until_ns; /* the thread sleeps until then; 0: it does not sleep */
+    struct folder_status status;
+    char **consumers;
+    size_t consumer_count;
+    bool stop; /* also read by scan workers, with __atomic_load_n */
+};
+
+static inline bool folder_stopping(const struct folder *folder)
+{
+    return __atomic_load_n(&folder->stop, __ATOMIC_ACQUIRE);
+}
+
+/* folder.c */
+void folder_set_state(struct folder *folder, enum folder_state state, const char *error);
+/* A name or directory could not be looked at: into status, and rarely into the log. */
+void folder_trouble(void *ctx, struct bytes path, int os);
+void folder_lost_locked(struct folder *folder, uint32_t reason);
+
+/* folder_thread.c */
+void *folder_thread(void *ctx);
+/* Commits the script (nothing when it is empty), refreshes status, wakes others. */
+int folder_commit(struct folder *folder, struct err *err);
+void folder_serve_requests(struct folder *folder);
+
+/* folder_scan.c */
+/* First index, or comparison: what `journal_info.indexed` and the tree ask for. */
+int folder_scan(struct folder *folder, struct err *err);
+
+#endif

@@ -1,0 +1,359 @@
+/* observe_look.c: names become facts, and each fact says which other names must be looked
+ * at before the round may conclude anything from it. */
+#include "observe_private.h"
+
+#include <errno.h>
+
+#include "err.h"
+#include "rules.h"
+
+void observe_push_item(struct observe *o, struct observe_items *items,
+                       const struct observe_item *item)
+{
+    if (items->count == items->cap) {
+        size_t cap = items->cap ? items->cap * 2 : 64;
+        struct observe_item *grown = realloc(items->at, cap * sizeof *grown);
+        if (!grown) {
+            o->rc = ERR_NOMEM;
+            return;
+        }
+        items->at = grown;
+        items->cap = cap;
+    }
+    items->at[items->count++] = *item;
+}
+
+static bool is_decided(const struct observe *o, struct file_id dir, struct bytes name)
+{
+    return facts_find(o->facts, dir, name) || facts_find(o->unknown, dir, name);
+}
+
+bool observe_has(const struct observe *o, struct file_id dir, struct bytes name)
+{
+    return is_decided(o, dir, name) || facts_find(o->queued, dir, name);
+}
+
+void observe_queue_item(struct observe *o, const struct observe_item *item)
+{
+    struct fact key = {.dir = item->dir, .name = item->name};
+    const struct fact *kept = facts_add(o->queued, &key);
+    if (!kept) {
+        o->rc = ERR_NOMEM;
+        return;
+    }
+    struct observe_item queued = *item;
+    queued.name = kept->name;
+    observe_push_item(o, &o->queue, &queued);
+}
+
+void observe_push(struct observe *o, struct file_id dir, struct bytes name)
+{
+    if (!observe_has(o, dir, name)) {
+        struct observe_item item = {.dir = dir, .name = name, .first_ns = o->now_ns};
+        observe_queue_item(o, &item);
+    }
+}
+
+static void push_entry(struct observe *o, const struct entry *entry)
+{
+    if (entry->parent) {
+        observe_push(o, entry->parent->file, entry_name(entry));
+    }
+}
+
+const struct fact *observe_place(const struct observe *o, struct file_id dir)
+{
+    const struct fact *fact = facts_first_file(o->facts, dir);
+    while (fact && fact->type != ENTRY_DIR) {
+        fact = facts_next_file(fact);
+    }
+    return fact;
+}
+
+bool observe_knows_dir(const struct observe *o, struct file_id dir)
+{
+    return tree_dir(o->env.tree, dir) || observe_place(o, dir);
+}
+
+/* --- paths, for rules and for messages --- */
+
+/* Where a directory is: by the newest fact, else by the tree. False at the root or when it is
+ * nowhere. */
+static bool located(const struct observe *o, struct file_id dir, struct file_id *parent,
+                    struct bytes *name)
+{
+    const struct fact *place = observe_place(o, dir);
+    if (place) {
+        *parent = place->dir;
+        *name = place->name;
+        return true;
+    }
+    const struct entry *entry = tree_dir(o->env.tree, dir);
+    if (!entry || !entry->parent) {
+        return false;
+    }
+    *parent = entry->parent->file;
+    *name = entry_name(entry);
+    return true;
+}
+
+/* Writes the path of dir/name into o->path and the directories above it into `levels` (root
+ * first); returns how many levels, 0 when the chain is too deep to tell. */
+static size_t spell(struct observe *o, struct file_id dir, struct bytes name,
+                    struct rules_level *levels, size_t max)
+{
+    size_t count = 0, len = name.len;
+    struct file_id at = dir, parent;
+    struct bytes part;
+    levels[count++].dir = at;
+    while (located(o, at, &parent, &part)) {
+        if (count == max) {
+            return 0;
+        }
+        len += part.len + 1;
+        at = parent;
+        levels[count++].dir = at;
+    }
+    for (size_t i = 0; i < count / 2; i++) {
+        struct rules_level swap = levels[i];
+        levels[i] = levels[count - 1 - i];
+        levels[count - 1 - i] = swap;
+    }
+    buf_reset(&o->path);
+    char *end = buf_extend(&o->path, len);
+    if (!end) {
+        o->rc = ERR_NOMEM;
+        return 0;
+    }
+    end += len - name.len;
+    memcpy(end, name.at, name.len);
+    for (size_t i = count; i-- > 0;) {
+        levels[i].offset = (size_t)(end - o->path.data);
+        if (i > 0 && located(o, levels[i].dir, &parent, &part)) {
+            *--end = '/';
+            end -= part.len;
+            memcpy(end, part.at, part.len);
+        }
+    }
+    return count;
+}
+
+bool observe_ignored(struct observe *o, struct file_id dir, struct bytes name, bool is_dir)
+{
+    if (!o->env.rules) {
+        return false;
+    }
+    const struct entry *entry = tree_dir(o->env.tree, dir);
+    if (entry && !observe_place(o, dir)) {
+        return rules_ignored_in(o->env.rules, entry, name, is_dir);
+    }
+    struct rules_level *levels = malloc(TREE_DEPTH_MAX * sizeof *levels);
+    if (!levels) {
+        o->rc = ERR_NOMEM;
+        return false;
+    }
+    size_t count = spell(o, dir, name, levels, TREE_DEPTH_MAX);
+    bool ignored = count && rules_ignored(o->env.rules, levels, count,
+                                          bytes_of(o->path.data, o->path.len), is_dir);
+    free(levels);
+    return ignored;
+}
+
+void observe_trouble(struct observe *o, struct file_id dir, struct bytes name, int os)
+{
+    struct rules_level levels[256];
+    if (!o->env.trouble || os == 0) {
+        return;
+    }
+    struct bytes path = name;
+    if (spell(o, dir, name, levels, ARRAY_LEN(levels))) {
+        path = bytes_of(o->path.data, o->path.len);
+    }
+    o->env.trouble(o->env.ctx, path, os);
+}
+
+/* --- the look --- */
+
+enum disk_answer observe_look(struct observe *o, struct disk_dir *dir, struct file_id dir_id,
+                              struct bytes name)
+{
+    enum disk_answer answer = o->env.disk->ops->look(o->env.disk->ctx, dir, name, &o->look);
+    if (answer == DISK_UNKNOWN) {
+        observe_trouble(o, dir_id, name, o->look.os);
+    }
+    return answer;
+}
+
+/* The names that the same file had, and that whatever was here before has elsewhere. */
+static void pull_related(struct observe *o, const struct fact *fact, const struct entry *here)
+{
+    struct tree *tree = o->env.tree;
+    bool same =
+        here && fact->present && fact->type == here->type && file_id_equal(fact->file, here->file);
+    if (fact->present && !(same && (fact->type == ENTRY_DIR || fact->link_count <= 1))) {
+        if (fact->type != ENTRY_DIR) {
+            tree_load_file(tree, fact->file);
+        }
+        for (struct entry *e = tree_first(tree, fact->file); e; e = tree_next(e)) {
+            push_entry(o, e);
+        }
+    }
+    if (here && !same) {
+        if (here->type != ENTRY_DIR) {
+            tree_load_file(tree, here->file);
+        }
+        for (struct entry *e = tree_first(tree, here->file); e; e = tree_next(e)) {
+            push_entry(o, e);
+        }
+    }
+}
+
+static void note_dir(struct observe *o, const struct fact *fact)
+{
+    const struct entry *known = tree_dir(o->env.tree, fact->file);
+    if (!known) {
+        observe_set_pending(o, fact->file, false);
+    } else if (fact->hints & HINT_ENTERED) {
+        observe_set_pending(o, fact->file, true);
+    } else if (known->flags & TREE_RELIST) {
+        observe_set_pending(o, fact->file, false);
+    }
+}
+
+static bool has_writer(struct observe *o, const struct observe_item *item)
+{
+    struct disk_dir *open;
+    int os;
+    if (!item->held_too_long || reach_dir(o->reach, item->dir, &open, &os) != REACH_OK) {
+        return false;
+    }
+    /* 0 is a sure no; without an answer the missing close is all that is known. */
+    return o->env.disk->ops->has_writer(o->env.disk->ctx, open, item->name) != 0;
+}
+
+static void fail_item(struct observe *o, const struct observe_item *item)
+{
+    struct fact unknown = {.dir = item->dir, .name = item->name};
+    if (!facts_add(o->unknown, &unknown)) {
+        o->rc = ERR_NOMEM;
+    }
+    observe_push_item(o, &o->failed, item);
+}
+
+void observe_note(struct observe *o, const struct observe_item *item, enum disk_answer answer)
+{
+    if (answer == DISK_UNKNOWN) {
+        fail_item(o, item);
+        return;
+    }
+    const struct disk_entry *look = &o->look;
+    struct fact fact = {
+        .dir = item->dir, .name = item->name, .hints = item->hints, .deferrals = item->deferrals};
+    if (answer == DISK_PRESENT) {
+        fact.ignored = observe_ignored(o, item->dir, item->name, look->type == ENTRY_DIR);
+        fact.present = !fact.ignored;
+    }
+    if (fact.present) {
+        fact.type = look->type;
+        fact.file = look->file;
+        fact.attrs = look->attrs;
+        fact.link_count = look->link_count;
+        fact.partial = look->type == ENTRY_FILE && has_writer(o, item);
+    }
+    struct entry *dir = tree_dir(o->env.tree, item->dir);
+    struct entry *here = dir ? tree_at(o->env.tree, dir, item->name) : NULL;
+    struct fact *added = facts_add(o->facts, &fact);
+    if (!added) {
+        o->rc = ERR_NOMEM;
+        return;
+    }
+    if (added->present && added->type == ENTRY_DIR) {
+        note_dir(o, added);
+    }
+    pull_related(o, added, here);
+}
+
+/* --- the queue --- */
+
+/* Its flag leaves the dirty set before the look: what happens after it marks it anew. */
+static void take_flag(struct observe *o, struct observe_item *item)
+{
+    struct settle_name taken;
+    pthread_mutex_lock(o->env.lock);
+    if (settle_take_name(o->env.settle, item->dir, item->name, o->now_ns, &taken)) {
+        item->hints |= taken.hints;
+        item->held_too_long |= taken.held_too_long;
+        item->first_ns = taken.first_ns < item->first_ns ? taken.first_ns : item->first_ns;
+        item->deferrals = taken.deferrals > item->deferrals ? taken.deferrals : item->deferrals;
+        item->failures = taken.failures > item->failures ? taken.failures : item->failures;
+    }
+    pthread_mutex_unlock(o->env.lock);
+}
+
+static void block(struct observe *o, const struct observe_item *item)
+{
+    observe_push_item(o, &o->blocked, item);
+    const struct entry *dir = tree_dir(o->env.tree, item->dir);
+    if (dir) {
+        push_entry(o, dir); /* climb: what became of the directory itself? */
+    }
+}
+
+static void process(struct observe *o, struct observe_item *item)
+{
+    if (is_decided(o, item->dir, item->name)) {
+        return;
+    }
+    take_flag(o, item);
+    if (!observe_knows_dir(o, item->dir)) {
+        observe_push_item(o, &o->blocked, item); /* until its directory enters, if ever */
+        return;
+    }
+    struct disk_dir *open;
+    int os = 0;
+    enum reach_answer reached = reach_dir(o->reach, item->dir, &open, &os);
+    if (reached == REACH_NOWHERE) {
+        block(o, item);
+    } else if (reached == REACH_UNKNOWN) {
+        observe_trouble(o, item->dir, item->name, os);
+        fail_item(o, item);
+    } else {
+        enum disk_answer answer = observe_look(o, open, item->dir, item->name);
+        if (answer != DISK_UNKNOWN && bytes_equal(item->name, bytes_str(RULES_FILE_NAME))) {
+            observe_load_rules(o, item->dir, open,
+                               answer == DISK_PRESENT && o->look.type == ENTRY_FILE);
+        }
+        observe_note(o, item, answer);
+    }
+}
+
+void observe_run_queue(struct observe *o)
+{
+    while (o->queue.next < o->queue.count && o->rc == 0) {
+        struct observe_item item = o->queue.at[o->queue.next++];
+        process(o, &item);
+    }
+    o->queue.next = o->queue.count = 0;
+}
+
+bool observe_retry_blocked(struct observe *o)
+{
+    size_t kept = 0;
+    bool any = false;
+    for (size_t i = 0; i < o->blocked.count; i++) {
+        struct observe_item item = o->blocked.at[i];
+        struct disk_dir *open;
+        int os;
+        if (is_decided(o, item.dir, item.name)) {
+            continue;
+        }
+        if (reach_dir(o->reach, item.dir, &open, &os) == REACH_OK) {
+            observe_push_item(o, &o->queue, &item);
+            any = true;
+        } else {
+            o->blocked.at[kept++] = item;
+        }
+    }
+    o->blocked.count = kept;
+    return any;
+}

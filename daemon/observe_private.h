@@ -1,0 +1,106 @@
+/* observe_private.h: the state of a round, shared by observe.c (begin and end), observe_look.c
+ * (names to facts) and observe_list.c (directories to names). */
+#ifndef SPOOR_OBSERVE_PRIVATE_H
+#define SPOOR_OBSERVE_PRIVATE_H
+
+#include "arena.h"
+#include "buf.h"
+#include "observe.h"
+#include "reach.h"
+
+/* A name to be looked at, with what is known of it. */
+struct observe_item {
+    struct file_id dir;
+    struct bytes name; /* lives as long as the round */
+    int64_t first_ns;
+    uint8_t hints, deferrals, failures;
+    bool held_too_long;
+};
+
+struct observe_items {
+    struct observe_item *at;
+    size_t count, cap;
+    size_t next; /* a queue reads from here */
+};
+
+/* What the round knows of a directory beyond its facts. */
+struct observe_dir {
+    struct observe_dir *chain;
+    struct file_id dir;
+    bool pending; /* to be listed */
+    bool deep;    /* ... with all directories below it */
+    bool listed;
+    bool failed;  /* tried, and could not be */
+    bool watched; /* `watch` was made in this round */
+    bool limit;   /* it could not be watched: the system's limit */
+    uint8_t failures;
+    int32_t watch;
+};
+
+struct observe {
+    struct observe_env env;
+    struct facts *facts;
+    struct facts *unknown; /* names whose look gave no answer */
+    struct facts *peeked;
+    struct facts *queued; /* keys that are or were in `queue` or `blocked`: each once a round */
+    struct reach *reach;
+    struct arena arena;
+    struct observe_items queue, blocked, failed;
+    struct observe_dir **dirs; /* in the order they turned up */
+    size_t dir_count, dir_cap;
+    struct observe_dir **dir_table;
+    size_t dir_mask;
+    struct disk_entry look; /* of the latest look */
+    struct buf names, path, text;
+    int64_t now_ns;
+    bool defer;
+    int rc; /* sticky: memory */
+};
+
+/* observe_look.c */
+void observe_push(struct observe *o, struct file_id dir, struct bytes name);
+/* The same with what the dirty set knew of it. */
+void observe_queue_item(struct observe *o, const struct observe_item *item);
+/* Is the name a fact, or unknown, or waiting to be looked at? */
+bool observe_has(const struct observe *o, struct file_id dir, struct bytes name);
+void observe_push_item(struct observe *o, struct observe_items *items,
+                       const struct observe_item *item);
+/* Looks at everything queued. */
+void observe_run_queue(struct observe *o);
+/* Queues again what was blocked and can be reached now; true when anything was. */
+bool observe_retry_blocked(struct observe *o);
+/* The look itself: the answer, and o->look. */
+enum disk_answer observe_look(struct observe *o, struct disk_dir *dir, struct file_id dir_id,
+                              struct bytes name);
+/* Turns the latest look (answer, o->look) into a fact and queues what follows from it. */
+void observe_note(struct observe *o, const struct observe_item *item, enum disk_answer answer);
+/* Is it ignored? By the place a fact gave its directory, else by the tree. */
+bool observe_ignored(struct observe *o, struct file_id dir, struct bytes name, bool is_dir);
+/* True when the name's directory is in the tree or was placed by a fact. */
+bool observe_knows_dir(const struct observe *o, struct file_id dir);
+/* The newest fact that places this directory, or NULL. */
+const struct fact *observe_place(const struct observe *o, struct file_id dir);
+void observe_trouble(struct observe *o, struct file_id dir, struct bytes name, int os);
+
+/* observe_list.c */
+struct observe_dir *observe_dir_of(struct observe *o, struct file_id dir);
+void observe_set_pending(struct observe *o, struct file_id dir, bool deep);
+/* Reads dir/.spoorignore, or learns that there is none; a change has the directory listed deeply.
+ */
+void observe_load_rules(struct observe *o, struct file_id dir, struct disk_dir *open, bool present);
+/* Lists what is to be listed, within the budget; true when something was. */
+bool observe_list_dirs(struct observe *o);
+bool observe_lists_left(struct observe *o);
+/* Looks at the identity of every dirty name: one that holds a missing entry, or one below it, or is
+ * a directory unknown so far, is queued. */
+void observe_peek(struct observe *o);
+/* Marks the tree's entries that lost their name and turned up nowhere (TREE_MISSING). */
+struct observe_missing {
+    size_t count;
+    bool has_dir;
+};
+struct observe_missing observe_mark_missing(struct observe *o, bool on);
+
+#define TREE_MISSING 32
+
+#endif

@@ -1,0 +1,70 @@
+/* watch.h: kernel records in, dirty names out: four verbs a back-end.
+ *
+ * watch_open() makes the kernel object; watch_run() is the body of the watch thread: it
+ * starts an overlapped read, waits, lingers a moment so that records gather (an eager loop
+ * costs ten times the CPU and slows the user's writes by a third: PEERS.md), parses, hands
+ * over, until watch_stop(), which is safe from any thread and returns at once; watch_close()
+ * frees after run has returned. On inotify an overlapped read is a nonblocking read completed
+ * by epoll and cancelled by an eventfd; it can always be cancelled and is never left behind.
+ *
+ * A record only names what to look at again (DESIGN 2). Names are bound to the identity of
+ * their directory when the record is read, so they survive the directory's own moves. */
+#ifndef SPOOR_WATCH_H
+#define SPOOR_WATCH_H
+
+#include "bytes.h"
+#include "facts.h"
+#include "fileid.h"
+
+struct err;
+struct watch;
+
+#define WATCH_LINGER_MS     2         /* DESIGN 3 */
+#define WATCH_BUFFER_BYTES  (64 << 10)
+#define WATCH_STOP_MS       100       /* run returns within this after stop */
+
+enum watch_loss {
+    WATCH_OVERFLOW,  /* the kernel dropped records: everything may be stale */
+    WATCH_ROOT_GONE, /* the root directory was deleted, moved away or unmounted */
+};
+
+/* Called with the back-end's lock held, from the watch thread or from whoever drains; must not
+ * call back into the watch. Names live for the call. */
+struct watch_sink {
+    void *ctx;
+    void (*hint)(void *ctx, struct file_id dir, struct bytes name, uint8_t hints);
+    /* The kernel dropped the watch of this directory (deleted, unmounted): it is unwatched now. */
+    void (*unwatched)(void *ctx, struct file_id dir, int32_t watch);
+    void (*lost)(void *ctx, enum watch_loss loss);
+    /* All records that were queued before watch_barrier(token) have been handed over. */
+    void (*barrier)(void *ctx, uint64_t token);
+    /* A read's worth of records has been handed over (a chance to wake once, not per record). */
+    void (*batch)(void *ctx);
+};
+
+/* `barrier_dir` is a private directory in the state directory in which barriers make and remove
+ * files; it is emptied on open. Its strings and the sink are copied. */
+int watch_open(const struct watch_sink *sink, const char *barrier_dir, struct watch **out,
+               struct err *err);
+/* The watch thread. 0 after watch_stop(), else the error that ended it. */
+int watch_run(struct watch *watch, struct err *err);
+void watch_stop(struct watch *watch);
+void watch_close(struct watch *watch);
+const char *watch_backend(const struct watch *watch); /* "inotify" */
+
+/* Watches one directory (not below it) through an open handle of it; records carry `dir` from
+ * now on. Adding one that is watched keeps it and gives the same number. Any thread. ERR_LIMIT: the
+ * system's watch limit (the text names the sysctl); ERR_DENIED: it may not be read. */
+int watch_add(struct watch *watch, int dirfd, struct file_id dir, bool root, int32_t *out,
+              struct err *err);
+/* No record of it is handed over afterwards. Any thread; -1 does nothing. */
+void watch_remove(struct watch *watch, int32_t number);
+size_t watch_count(struct watch *watch);
+
+/* Reads and hands over, now and without waiting, all that the kernel has queued. Any thread. */
+int watch_drain(struct watch *watch, struct err *err);
+/* Puts a mark into the kernel's queue behind all that happened before this call; the sink's
+ * barrier() is called when it comes out. Any thread. */
+int watch_barrier(struct watch *watch, uint64_t token, struct err *err);
+
+#endif

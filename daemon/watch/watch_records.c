@@ -1,0 +1,137 @@
+/* watch_records.c: from inotify records to calls of the sink.
+ *
+ * A record is bound to the identity of its directory here, while it is read. What its mask means
+ * is FACTS 1.4's inotify column. Runs with the watch's lock held, on whichever thread reads;
+ * keeps nothing of the buffer when it returns. */
+#include "watch_inotify.h"
+
+#include <sys/inotify.h>
+
+#include "inotify_parse.h"
+
+static void flush_locked(struct watch *watch)
+{
+    struct pending *pending = &watch->pending;
+    if (pending->watch >= 0)
+        watch->sink.hint(watch->sink.ctx, pending->dir, pending->name, pending->hints);
+    pending->watch = -1;
+}
+
+static void hint_locked(struct watch *watch, const struct watched *slot, struct bytes name,
+                        uint8_t hints)
+{
+    struct pending *pending = &watch->pending;
+    bool same = pending->watch == slot->number && bytes_equal(pending->name, name);
+    /* "Closed, then written again" must not read as "written, then closed". */
+    bool reopened = (pending->hints & HINT_CLOSED) && (hints & HINT_CONTENT);
+    if (same && !reopened) {
+        pending->hints |= hints;
+        return;
+    }
+    flush_locked(watch);
+    *pending = (struct pending){slot->number, hints, slot->dir, name};
+}
+
+static bool cookie_known_locked(const struct watch *watch, uint32_t cookie)
+{
+    for (size_t i = 0; i < WATCH_COOKIES; i++)
+        if (watch->cookies[i] == cookie)
+            return cookie != 0;
+    return false;
+}
+
+static uint8_t hints_locked(struct watch *watch, const struct inotify_record *record)
+{
+    uint8_t hints = 0;
+    if (record->mask & (IN_CREATE | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO))
+        hints |= HINT_NAME;
+    if (record->mask & IN_MODIFY)
+        hints |= HINT_CONTENT;
+    if (record->mask & IN_CLOSE_WRITE)
+        hints |= HINT_CLOSED;
+    if (record->mask & IN_ATTRIB)
+        hints |= HINT_ATTRIB;
+    if (record->mask & IN_MOVED_FROM) {
+        watch->cookies[watch->cookie_next] = record->cookie;
+        watch->cookie_next = (watch->cookie_next + 1) % WATCH_COOKIES;
+    }
+    /* A directory whose departure we did not see was elsewhere: nobody watched what is below it
+     * (RULES 5). A cookie that has dropped out of the ring only costs a needless listing. */
+    if ((record->mask & IN_MOVED_TO) && (record->mask & IN_ISDIR) &&
+        !cookie_known_locked(watch, record->cookie))
+        hints |= HINT_ENTERED;
+    return hints;
+}
+
+static void barrier_locked(struct watch *watch, const struct inotify_record *record)
+{
+    if (record->mask & IN_IGNORED)
+        watch->barrier_watch = -1;
+    if (!(record->mask & IN_CREATE))
+        return;
+    for (size_t i = 0; i < watch->barrier_count; i++) {
+        if (!bytes_equal(bytes_str(watch->barriers[i].name), record->name))
+            continue;
+        uint64_t token = watch->barriers[i].token;
+        watch->barriers[i] = watch->barriers[--watch->barrier_count];
+        flush_locked(watch);
+        watch->sink.barrier(watch->sink.ctx, token);
+        return;
+    }
+}
+
+/* Records are missing. A mark may be among them, so every mark that is on its way is answered
+ * now: whoever waits for it has just learnt that only a scan can tell. */
+static void overflow_locked(struct watch *watch)
+{
+    flush_locked(watch);
+    watch->sink.lost(watch->sink.ctx, WATCH_OVERFLOW);
+    for (size_t i = 0; i < watch->barrier_count; i++)
+        watch->sink.barrier(watch->sink.ctx, watch->barriers[i].token);
+    watch->barrier_count = 0;
+}
+
+static void record_locked(struct watch *watch, const struct inotify_record *record)
+{
+    if (record->mask & IN_Q_OVERFLOW) {
+        overflow_locked(watch);
+        return;
+    }
+    if (record->watch == watch->barrier_watch) {
+        barrier_locked(watch, record);
+        return;
+    }
+    struct watched *slot = watch_table_find(&watch->table, record->watch);
+    if (!slot)
+        return; /* removed meanwhile: its records were still queued */
+    if (slot->root && (record->mask & (IN_DELETE_SELF | IN_MOVE_SELF | IN_UNMOUNT))) {
+        flush_locked(watch);
+        watch->sink.lost(watch->sink.ctx, WATCH_ROOT_GONE);
+        return;
+    }
+    if (record->mask & IN_IGNORED) {
+        struct file_id dir = slot->dir;
+        watch_table_remove(&watch->table, record->watch);
+        flush_locked(watch);
+        watch->sink.unwatched(watch->sink.ctx, dir, record->watch);
+        return;
+    }
+    /* No name: the directory itself, of which its parent's watch tells by name. The root has no
+     * name to look at, and its attributes are no part of the tree. */
+    uint8_t hints = record->name.len > 0 ? hints_locked(watch, record) : 0;
+    if (hints)
+        hint_locked(watch, slot, record->name, hints);
+}
+
+void watch_records_locked(struct watch *watch, size_t len)
+{
+    struct inotify_record record;
+    size_t offset = 0;
+    int found;
+    while ((found = inotify_parse(watch->buffer, len, &offset, &record)) == 1)
+        record_locked(watch, &record);
+    if (found < 0)
+        overflow_locked(watch); /* the rest of the buffer is unreadable, so it is lost */
+    flush_locked(watch);
+    watch->sink.batch(watch->sink.ctx);
+}
