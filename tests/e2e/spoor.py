@@ -1,0 +1,555 @@
+"""The harness of the end-to-end tests: one folder, one daemon, one collector, all real.
+
+Everything lives in one temporary directory. Nothing here sleeps: the daemon's readiness is a line
+on its standard error, quiet is `spoor sync`, an end is waitpid. The oracle is written here again,
+in Python, so that `spoor verify` is itself under test.
+"""
+
+import argparse
+import ctypes
+import json
+import os
+import random
+import shutil
+import signal
+import sqlite3
+import stat
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import unittest
+import urllib.request
+
+CALL_LIMIT_S = 120  # no command may take longer
+START_LIMIT_S = 60
+STOP_LIMIT_S = 2.0  # daemon.h: DAEMON_STOP_MS
+
+OPTIONS = argparse.Namespace(bin=None, seed=1, quick=False, keep=False)
+
+CONFIG = """[daemon]
+state_dir = {top}/state
+log_level = {log_level}
+[folder "docs"]
+path = {folder}
+settle = {settle}
+max_delay = 1s
+{folder_lines}
+[upload "main"]
+url = http://127.0.0.1:{port}
+batch_delay = 20ms
+retry_min = 20ms
+retry_max = 200ms
+{upload_lines}
+"""
+
+
+def main(doc):
+    """Runs the calling file's tests; its options are those of all end-to-end tests."""
+    parser = argparse.ArgumentParser(description=doc)
+    parser.add_argument("--bin", required=True, help="the spoor binary")
+    parser.add_argument("--seed", type=int, default=1, help="of everything random")
+    parser.add_argument("--quick", action="store_true", help="smaller trees, fewer rounds")
+    parser.add_argument("--keep", action="store_true", help="keep the directories of failed tests")
+    parser.add_argument("tests", nargs="*", help="names of tests, all by default")
+    arguments = parser.parse_args()
+    arguments.bin = os.path.abspath(arguments.bin)
+    vars(OPTIONS).update(vars(arguments))
+    unittest.main(module="__main__", argv=[sys.argv[0], "-v"] + arguments.tests)
+
+
+def scaled(full, quick):
+    return quick if OPTIONS.quick else full
+
+
+class Line:
+    """A process whose standard error is read to the end by a thread and kept."""
+
+    def __init__(self, arguments, ready, **more):
+        self.lines = []
+        self.ready_line = None
+        self.event = threading.Event()
+        self.process = subprocess.Popen(
+            arguments, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE, **more)
+        self.thread = threading.Thread(target=self._read, args=(ready,), daemon=True)
+        self.thread.start()
+
+    def _read(self, ready):
+        for line in self.process.stderr:
+            text = line.decode("utf-8", "replace").rstrip("\n")
+            self.lines.append(text)
+            if self.ready_line is None and ready in text:
+                self.ready_line = text
+                self.event.set()
+        self.event.set()
+
+    def wait_ready(self):
+        self.event.wait(START_LIMIT_S)
+        if self.ready_line is None:
+            raise AssertionError("did not get ready: " + self.text())
+        return self.ready_line
+
+    def text(self):
+        return "\n".join(self.lines[-60:])
+
+    def end(self, how):
+        """Sends a signal and waits; returns the exit status."""
+        self.process.send_signal(how)
+        status = self.process.wait(CALL_LIMIT_S)
+        self.thread.join(CALL_LIMIT_S)
+        self.process.stderr.close()
+        return status
+
+
+class Spoor:
+    def __init__(self, settle="50ms", folder_lines="", upload_lines="", log_level="info",
+                 user=None):
+        self.top = tempfile.mkdtemp(prefix="spoor-e2e-")
+        self.folder = os.path.join(self.top, "docs")
+        self.store = os.path.join(self.top, "store")
+        self.config = os.path.join(self.top, "spoor.conf")
+        self.outside = os.path.join(self.top, "outside")
+        self.user = user
+        os.mkdir(self.folder)
+        os.mkdir(self.outside)
+        self.settings = dict(top=self.top, folder=self.folder, settle=settle, port=0,
+                             folder_lines=folder_lines, upload_lines=upload_lines,
+                             log_level=log_level)
+        self.daemon = None
+        self.server = None
+        if user is not None:
+            for path in (self.top, self.folder, self.outside):
+                os.chown(path, user, user)
+
+    # ---- commands ----
+
+    def command(self, *arguments):
+        return [OPTIONS.bin, arguments[0], "--config", self.config, *map(os.fsdecode,
+                                                                         arguments[1:])]
+
+    def as_user(self):
+        return {} if self.user is None else dict(user=self.user, group=self.user, extra_groups=[])
+
+    def run(self, *arguments, code=0, **more):
+        """Runs a command, checks its exit code, returns what it wrote to standard output."""
+        done = subprocess.run(self.command(*arguments), stdin=subprocess.DEVNULL,
+                              stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                              timeout=CALL_LIMIT_S, **self.as_user(), **more)
+        self.last_error = done.stderr.decode("utf-8", "replace")
+        if done.returncode != code:
+            raise AssertionError("spoor %s: exit %d instead of %d\n%s\n%s\n-- daemon --\n%s" % (
+                " ".join(map(os.fsdecode, arguments)), done.returncode, code,
+                done.stdout[:4000].decode("utf-8", "replace"), self.last_error[:4000],
+                self.daemon.text() if self.daemon else "not running"))
+        return done.stdout
+
+    def objects(self, *arguments, **more):
+        return [json.loads(line) for line in self.run(*arguments, "--json", **more).splitlines()]
+
+    def sync(self, uploaded=False):
+        self.run("sync", "--timeout", "100s", *(["--uploaded"] if uploaded else []))
+
+    def rows(self, since=1):
+        return self.objects("log", "--since", str(since))
+
+    def last_seq(self):
+        rows = self.objects("log", "-n", "1")
+        return rows[0]["seq"] if rows else 0
+
+    def new_rows(self, act):
+        """The rows that `act` causes."""
+        self.sync()
+        since = self.last_seq() + 1
+        act()
+        self.sync()
+        return self.rows(since)
+
+    # ---- life ----
+
+    def write_config(self):
+        with open(self.config, "w", encoding="utf-8") as out:
+            out.write(CONFIG.format(**self.settings))
+
+    def server_start(self):
+        self.server = Line([OPTIONS.bin, "collect", "--listen",
+                            "127.0.0.1:%d" % self.settings["port"], "--store", self.store],
+                           "listening on", **self.as_user())
+        line = self.server.wait_ready()
+        self.settings["port"] = int(line.rsplit(":", 1)[1].split()[0])
+
+    def server_kill(self):
+        self.server.end(signal.SIGKILL)
+        self.server = None
+
+    def server_stop(self):
+        status = self.server.end(signal.SIGTERM)
+        self._judge(self.server, status)
+        self.server = None
+
+    def start(self, wait=True, wrap=(), **more):
+        """Starts collector and daemon as far as they do not run."""
+        if self.server is None:
+            self.server_start()
+        self.daemon_start(wait, wrap, **more)
+
+    def daemon_start(self, wait=True, wrap=(), **more):
+        self.write_config()
+        self.daemon = Line([*wrap, *self.command("run")], " runs: ", **self.as_user(), **more)
+        if wait:
+            self.daemon.wait_ready()
+
+    def kill9(self):
+        status = self.daemon.end(signal.SIGKILL)
+        daemon, self.daemon = self.daemon, None
+        if status != -signal.SIGKILL:
+            raise AssertionError("the daemon had ended by itself: %d\n%s" % (status, daemon.text()))
+
+    def stop(self, how=signal.SIGTERM):
+        began = time.monotonic()
+        status = self.daemon.end(how)
+        took = time.monotonic() - began
+        daemon, self.daemon = self.daemon, None
+        self._judge(daemon, status)
+        # Sanitizers make everything slower, and the check for leaks at the end is theirs.
+        if took > (STOP_LIMIT_S if not OPTIONS.quick else 10 * STOP_LIMIT_S):
+            raise AssertionError("the stop took %.1f s\n%s" % (took, daemon.text()))
+
+    @staticmethod
+    def _judge(line, status):
+        text = "\n".join(line.lines)
+        if status != 0 or "Sanitizer" in text or "runtime error:" in text:
+            raise AssertionError("exit status %d\n%s" % (status, text[-8000:]))
+
+    def close(self):
+        """Ends what runs and removes everything. Faults of the end are raised."""
+        try:
+            if self.daemon:
+                self.stop()
+            if self.server:
+                self.server_stop()
+        finally:
+            for line in (self.daemon, self.server):
+                if line:
+                    line.end(signal.SIGKILL)
+            remove(self.top)
+
+    # ---- checks ----
+
+    def tree(self, *arguments):
+        """The journal's tree in the oracle's form."""
+        return {path_of(item): public(item) for item in self.objects("tree", *arguments)}
+
+    def server_tree(self):
+        journal = os.path.basename(self.store_files()[0])[:-3]
+        url = "http://127.0.0.1:%d/v1/journals/%s/tree" % (self.settings["port"], journal)
+        with urllib.request.urlopen(url, timeout=CALL_LIMIT_S) as answer:
+            return {path_of(item): public(item) for item in map(json.loads, answer)}
+
+    def store_files(self):
+        return sorted(os.path.join(self.store, name) for name in os.listdir(self.store)
+                      if name.endswith(".db"))
+
+    def check(self, ignored=()):
+        """Journal, disk and server hold the same tree, and each row arrived exactly once."""
+        self.sync(uploaded=True)
+        disk = walk(self.folder)
+        for path in ignored:
+            disk.pop(path, None)
+        same(self.tree(), disk, "journal", "disk")
+        same(self.server_tree(), disk, "server", "disk")
+        self.run("verify")
+        self.run("verify", "--server")
+        self.check_seqs()
+
+    def check_seqs(self):
+        last = self.last_seq()
+        files = self.store_files()
+        assert len(files) == 1, files
+        store = sqlite3.connect("file:%s?mode=ro" % files[0], uri=True)
+        try:
+            seqs = [seq for seq, in store.execute("SELECT seq FROM change ORDER BY seq")]
+        finally:
+            store.close()
+        assert seqs == list(range(1, last + 1)), \
+            "the server holds %d rows, the journal ends at %d" % (len(seqs), last)
+        local = [row["seq"] for row in self.rows()]
+        assert local == list(range(1, last + 1)), "the journal has a hole"
+
+
+class Case(unittest.TestCase):
+    """A test with one Spoor of its own, checked at its end; `seed` is printed when it fails."""
+
+    def make(self, **settings):
+        spoor = Spoor(**settings)
+
+        def close():
+            if OPTIONS.keep and self.has_failed():
+                print("kept: " + spoor.top, file=sys.stderr)
+                spoor.top = tempfile.mkdtemp(prefix="spoor-e2e-")
+            spoor.close()
+
+        self.addCleanup(close)
+        return spoor
+
+    def has_failed(self):
+        return self._outcome is not None and not self._outcome.success
+
+    def setUp(self):
+        self.seed = OPTIONS.seed
+        self.random = random.Random("%s %d" % (self.id(), self.seed))
+
+    def run(self, result=None):
+        before = len(result.failures) + len(result.errors) if result else 0
+        super().run(result)
+        if result and len(result.failures) + len(result.errors) > before:
+            print("again with: --seed %d %s.%s" % (
+                OPTIONS.seed, type(self).__name__, self._testMethodName), file=sys.stderr)
+        return result
+
+
+# ---- the oracle ----
+
+
+def walk(top):
+    """The folder as it lies on the disk: path (bytes) -> (type, size, mtime, mode, target). By
+    directory handles, so that no path is too long."""
+    found = {}
+    work = [(os.open(top, os.O_RDONLY | os.O_DIRECTORY), b"")]
+    while work:
+        fd, prefix = work.pop()
+        try:
+            for name in os.listdir(fd):
+                name = os.fsencode(name)
+                path = prefix + name
+                status = os.lstat(name, dir_fd=fd)
+                mode = "%04o" % stat.S_IMODE(status.st_mode)
+                if stat.S_ISREG(status.st_mode):
+                    found[path] = ("file", status.st_size, rfc3339(status.st_mtime_ns), mode, None)
+                elif stat.S_ISDIR(status.st_mode):
+                    found[path] = ("directory", None, None, mode, None)
+                    work.append((os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW,
+                                         dir_fd=fd), path + b"/"))
+                elif stat.S_ISLNK(status.st_mode):
+                    target = os.fsencode(os.readlink(name, dir_fd=fd))
+                    found[path] = ("symlink", None, None, None, target)
+                else:
+                    found[path] = ("other", None, None, mode, None)
+        finally:
+            os.close(fd)
+    return found
+
+
+def rfc3339(ns):
+    seconds, rest = divmod(ns, 10 ** 9)
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds)) + ".%09dZ" % rest
+
+
+def from_json(item, key):
+    import base64
+    if key + "_b64" in item:
+        return base64.b64decode(item[key + "_b64"], validate=True)
+    return item[key].encode("utf-8") if key in item else None
+
+
+def path_of(item):
+    return from_json(item, "path")
+
+
+def public(item):
+    """A line of tree --json in the oracle's form. Absent numbers are zero (row.h)."""
+    kind = item["type"]
+    is_file = kind == "file"
+    return (kind, item.get("size", 0) if is_file else None,
+            item.get("mtime", rfc3339(0)) if is_file else None,
+            None if kind == "symlink" else item.get("mode", "0000"),
+            from_json(item, "target") if kind == "symlink" else None)
+
+
+def same(x, y, x_name, y_name):
+    if x == y:
+        return
+    lines = []
+    for path in sorted(x.keys() | y.keys()):
+        if x.get(path) != y.get(path):
+            lines.append("%r: %s %s, %s %s" % (path, x_name, x.get(path), y_name, y.get(path)))
+    raise AssertionError("%d differences\n%s" % (len(lines), "\n".join(lines[:40])))
+
+
+# ---- the disk ----
+
+
+def remove(top):
+    """rm -rf, also of paths that no single call could name and of directories without rights."""
+    if os.path.isdir(top):
+        subprocess.run(["chmod", "-R", "u+rwx", top], check=False, stderr=subprocess.DEVNULL)
+        subprocess.run(["rm", "-rf", top], check=True)
+
+
+def write(path, data=b"x"):
+    if isinstance(data, str):
+        data = data.encode()
+    with open(path, "wb") as out:
+        out.write(data)
+
+
+RENAME_EXCHANGE = 2
+LIBC = ctypes.CDLL(None, use_errno=True)
+
+
+def exchange(x, y):
+    """renameat2(2) with RENAME_EXCHANGE, which Python has no name for."""
+    if LIBC.renameat2(-100, os.fsencode(x), -100, os.fsencode(y), RENAME_EXCHANGE):
+        code = ctypes.get_errno()
+        raise OSError(code, os.strerror(code))
+
+
+class Mutator:
+    """Random work on a folder, by seed: what people and programs do to files."""
+
+    def __init__(self, top, rng, limit=400):
+        self.top = top
+        self.random = rng
+        self.limit = limit  # entries; beyond it more is deleted than made
+        self.files = []
+        self.dirs = [""]
+        self.made = 0
+
+    def at(self, path):
+        return os.path.join(self.top, path)
+
+    def fresh(self):
+        self.made += 1
+        parent = self.random.choice(self.dirs)
+        if parent.count("/") > 8:
+            parent = ""
+        name = self.random.choice(["f%d", "n\u00e4me %d", "x-%d.tmp", "new\nline%d"]) % self.made
+        return os.path.join(parent, name)
+
+    def data(self):
+        return bytes(self.random.getrandbits(8) for _ in range(self.random.randrange(64)))
+
+    def step(self):
+        many = len(self.files) + len(self.dirs) > self.limit
+        deeds = [self.create] * 6 + [self.write] * 6 + [self.rename] * 4 + [self.save] * 3 + \
+            [self.unlink] * (12 if many else 3) + [self.mkdir] * 3 + [self.move_dir] * 2 + \
+            [self.rmtree] * (3 if many else 1) + [self.chmod, self.symlink, self.swap, self.utime,
+                                                  self.mkdirs, self.kind_change]
+        self.random.choice(deeds)()
+
+    def steps(self, count):
+        for _ in range(count):
+            self.step()
+
+    def pick(self):
+        return self.random.choice(self.files) if self.files else None
+
+    def pick_dir(self):
+        return self.random.choice(self.dirs[1:]) if len(self.dirs) > 1 else None
+
+    def create(self):
+        path = self.fresh()
+        write(self.at(path), self.data())
+        self.files.append(path)
+
+    def write(self):
+        path = self.pick()
+        if path and not os.path.islink(self.at(path)):
+            with open(self.at(path), self.random.choice(["ab", "wb", "r+b"])) as out:
+                out.write(self.data())
+
+    def rename(self):
+        path = self.pick()
+        if not path:
+            return
+        over = self.random.random() < 0.3
+        target = self.pick() if over else self.fresh()
+        os.rename(self.at(path), self.at(target))
+        if target != path:
+            self.files.remove(path)
+            if target not in self.files:
+                self.files.append(target)
+
+    def save(self):
+        """As an editor does it."""
+        path = self.pick()
+        if path:
+            write(self.at(path) + "~new", self.data())
+            os.rename(self.at(path) + "~new", self.at(path))
+
+    def unlink(self):
+        path = self.pick()
+        if path:
+            os.unlink(self.at(path))
+            self.files.remove(path)
+
+    def mkdir(self):
+        path = self.fresh()
+        os.mkdir(self.at(path))
+        self.dirs.append(path)
+
+    def mkdirs(self):
+        path = self.fresh()
+        for part in ("a", "b", "c"):
+            os.mkdir(self.at(path))
+            self.dirs.append(path)
+            write(self.at(path + "/file"), self.data())
+            self.files.append(path + "/file")
+            path = path + "/" + part
+
+    def rename_below(self, old, new):
+        def changed(path):
+            return new + path[len(old):] if path == old or path.startswith(old + "/") else path
+        self.files = [changed(path) for path in self.files]
+        self.dirs = [changed(path) for path in self.dirs]
+
+    def forget_below(self, old):
+        self.files = [path for path in self.files if not path.startswith(old + "/")]
+        self.dirs = [path for path in self.dirs
+                     if path != old and not path.startswith(old + "/")]
+
+    def move_dir(self):
+        path = self.pick_dir()
+        if not path:
+            return
+        target = self.fresh()
+        if not (target + "/").startswith(path + "/"):
+            os.rename(self.at(path), self.at(target))
+            self.rename_below(path, target)
+
+    def rmtree(self):
+        path = self.pick_dir()
+        if path:
+            shutil.rmtree(self.at(path))
+            self.forget_below(path)
+
+    def chmod(self):
+        path = self.random.choice([self.pick(), self.pick_dir()])
+        if path and not os.path.islink(self.at(path)):
+            os.chmod(self.at(path), self.random.choice([0o700, 0o755, 0o750, 0o711]))
+
+    def symlink(self):
+        path = self.fresh()
+        os.symlink(self.random.choice(["nowhere", "/etc", "..", "a\nb"]), self.at(path))
+        self.files.append(path)
+
+    def swap(self):
+        x, y = self.pick(), self.pick()
+        if x and x != y:
+            exchange(self.at(x), self.at(y))
+
+    def utime(self):
+        path = self.pick()
+        if path:
+            os.utime(self.at(path), ns=(0, self.random.randrange(2 * 10 ** 18)),
+                     follow_symlinks=False)
+
+    def kind_change(self):
+        """A file becomes a directory, or a directory without content a file."""
+        path = self.pick()
+        if path:
+            os.unlink(self.at(path))
+            os.mkdir(self.at(path))
+            self.files.remove(path)
+            self.dirs.append(path)

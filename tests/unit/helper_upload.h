@@ -1,0 +1,49 @@
+/* helper_upload.h: a real journal in a temporary directory and an upload's requests of it,
+ * served under a mutex as the folder's thread would serve them. */
+#ifndef SPOOR_HELPER_UPLOAD_H
+#define SPOOR_HELPER_UPLOAD_H
+
+#include <pthread.h>
+
+#include "config.h"
+#include "journal.h"
+#include "upload.h"
+
+struct upload_rig {
+    char dir[256]; /* temporary, removed at the end */
+    char journal_dir[280];
+    char folder[65];
+    struct journal *journal;
+    pthread_mutex_t lock; /* guards all below, and the journal */
+    pthread_cond_t changed;
+    int64_t acked;
+    int64_t stored_batches;
+    int64_t stored_last; /* of the latest */
+    int64_t files;       /* made so far, names and ids go on */
+    int64_t fail_acks;   /* so many acknowledgements fail with ERR_FULL */
+    char reported[512];
+    int64_t reports;
+};
+
+/* With `consumer` registered at 0 (NULL: none). Aborts when the system fails it. */
+void upload_rig_open(struct upload_rig *rig, const char *folder, const char *consumer);
+void upload_rig_close(struct upload_rig *rig);
+/* Closes the journal and opens it again, as a restart does. */
+void upload_rig_reopen(struct upload_rig *rig);
+/* The calls an upload gets. */
+struct upload_journal upload_rig_ops(struct upload_rig *rig);
+/* One commit that creates `count` files in the root; with `flags` on every row but the last. */
+void upload_rig_commit(struct upload_rig *rig, size_t count, uint32_t flags);
+struct journal_info upload_rig_info(struct upload_rig *rig);
+/* Each blocks until it is so; false after 30 s. A report has `part` in it, or is empty as `part`.
+ */
+bool upload_rig_wait_acked(struct upload_rig *rig, int64_t seq);
+bool upload_rig_wait_report(struct upload_rig *rig, const char *part);
+
+/* A section with quick retries; `url` must live as long. */
+struct config_upload upload_rig_config(const char *url);
+
+/* Removes a directory and what is in it. */
+void upload_rig_remove(const char *dir);
+
+#endif

@@ -1,0 +1,335 @@
+/* test_journal_consumer.c: consumers, the batch in flight, purging, and acknowledging on a
+ * full disk. */
+#include "journal.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+
+#include <cmocka.h>
+
+#include "buf.h"
+#include "helper_journal.h"
+#include "reserve.h"
+
+/* --- consumers, batches, purging --- */
+
+static int take_consumer(void *ctx, const struct reader_consumer *consumer)
+{
+    *(struct reader_consumer *)ctx = *consumer;
+    return 0;
+}
+
+static struct reader_consumer only_consumer(struct box *box)
+{
+    struct reader_consumer consumer = {0};
+    struct reader *reader = box_reader(box);
+    assert_int_equal(reader_consumers(reader, take_consumer, &consumer, NULL), 0);
+    reader_close(reader);
+    return consumer;
+}
+
+static struct journal_batch make_batch(const struct box *box, int64_t first, int64_t last)
+{
+    struct journal_batch batch = {
+        .epoch = journal_info(box->journal)->epoch,
+        .first = first,
+        .last = last,
+        .prev_sum = 1,
+        .last_sum = UINT64_MAX,
+        .rows = last - first + 1,
+        .gzip = true,
+        .newest = true,
+        .tree_sum = UINT64_MAX - 1,
+        .body = bytes_of("bo\0dy", 5),
+    };
+    memset(batch.digest, 0xab, sizeof batch.digest);
+    return batch;
+}
+
+static void test_consumers(void **state)
+{
+    (void)state;
+    struct box box;
+    box_open(&box);
+    box_fill(&box);
+    struct journal *journal = box.journal;
+    assert_int_equal(journal_consumer_add(journal, "up", 0, NULL), 0);
+    assert_int_equal(journal_consumer_add(journal, "up", 5, NULL), 0); /* is there: stays at 0 */
+    assert_int_equal(journal_consumer_add(journal, "", 0, NULL), ERR_INVALID);
+    assert_int_equal(journal_consumer_add(journal, "x", 7, NULL), ERR_INVALID);
+    struct reader_consumer consumer = only_consumer(&box);
+    assert_string_equal(consumer.name, "up");
+    assert_int_equal(consumer.acked, 0);
+    assert_int_equal(consumer.acked_ms, 0);
+    assert_int_equal(consumer.oldest_pending_ms, box.wall_ms - 1000);
+
+    struct journal_batch batch = make_batch(&box, 1, 4);
+    assert_int_equal(journal_batch_store(journal, "nobody", &batch, NULL), ERR_NOTFOUND);
+    assert_int_equal(journal_batch_store(journal, "up", &batch, NULL), 0);
+    assert_int_equal(journal_ack(journal, "up", 3, 50, NULL), 0);
+    consumer = only_consumer(&box);
+    assert_int_equal(consumer.acked, 3);
+    assert_int_equal(consumer.acked_ms, 50);
+    assert_int_equal(consumer.batch_last, 4); /* not covered yet */
+    assert_int_equal(journal_ack(journal, "up", 4, 60, NULL), 0);
+    assert_int_equal(only_consumer(&box).batch_last, 0);
+    assert_int_equal(journal_ack(journal, "up", 3, 70, NULL), ERR_INVALID);
+    assert_int_equal(journal_ack(journal, "up", 7, 70, NULL), ERR_INVALID);
+    assert_int_equal(journal_ack(journal, "nobody", 1, 70, NULL), ERR_NOTFOUND);
+    assert_int_equal(only_consumer(&box).acked, 4);
+    assert_int_equal(journal_batch_store(journal, "up", &batch, NULL), ERR_INVALID); /* is acked */
+
+    assert_int_equal(journal_consumer_error(journal, "up", "no 'route'", 80, NULL), 0);
+    consumer = only_consumer(&box);
+    assert_string_equal(consumer.error, "no 'route'");
+    assert_int_equal(consumer.error_ms, 80);
+    assert_string_equal(box_select(&box, "SELECT pending||error||acked_time FROM v_consumers"),
+                        "2no 'route'1970-01-01T00:00:00.060Z");
+    assert_string_equal(box_select(&box, "SELECT group_concat(seq) FROM v_pending"), "5,6");
+    assert_int_equal(journal_consumer_error(journal, "up", "", 90, NULL), 0);
+    assert_int_equal(only_consumer(&box).error_ms, 0);
+    assert_int_equal(journal_consumer_error(journal, "nobody", "x", 1, NULL), ERR_NOTFOUND);
+    assert_int_equal(journal_consumer_remove(journal, "up", NULL), 0);
+    assert_int_equal(journal_consumer_remove(journal, "up", NULL), ERR_NOTFOUND);
+    assert_string_equal(box_select(&box, "SELECT count(*) FROM v_pending"), "0");
+
+    char name[16];
+    for (int i = 0; i < JOURNAL_CONSUMERS_MAX; i++) {
+        (void)snprintf(name, sizeof name, "c%d", i); /* fits */
+        assert_int_equal(journal_consumer_add(journal, name, 0, NULL), 0);
+    }
+    assert_int_equal(journal_consumer_add(journal, "many", 0, NULL), ERR_LIMIT);
+    box_close(&box);
+}
+
+static void test_batch_survives(void **state)
+{
+    (void)state;
+    struct box box;
+    struct buf body;
+    struct journal_batch read;
+    box_open(&box);
+    box_fill(&box);
+    assert_int_equal(journal_consumer_add(box.journal, "up", 1, NULL), 0);
+    struct journal_batch batch = make_batch(&box, 2, 6);
+    assert_int_equal(journal_batch_store(box.journal, "up", &batch, NULL), 0);
+    batch = make_batch(&box, 2, 3); /* cut again: replaces */
+    assert_int_equal(journal_batch_store(box.journal, "up", &batch, NULL), 0);
+    box_reopen(&box);
+    struct reader *reader = box_reader(&box);
+    buf_init(&body, 1 << 20);
+    buf_add_str(&body, "before");
+    assert_int_equal(reader_batch(reader, "nobody", &read, &body, NULL), ERR_NOTFOUND);
+    assert_int_equal(reader_batch(reader, "up", &read, &body, NULL), 0);
+    assert_int_equal(body.len, 6 + 5);
+    assert_true(bytes_equal(read.body, batch.body));
+    assert_memory_equal(read.digest, batch.digest, sizeof batch.digest);
+    assert_int_equal(read.epoch, batch.epoch);
+    assert_int_equal(read.first, 2);
+    assert_int_equal(read.last, 3);
+    assert_true(read.prev_sum == batch.prev_sum && read.last_sum == batch.last_sum);
+    assert_true(read.tree_sum == batch.tree_sum && read.gzip && read.newest);
+    assert_int_equal(read.rows, 2);
+    buf_deinit(&body);
+    reader_close(reader);
+    box_close(&box);
+}
+
+static int64_t purge(struct box *box, int64_t keep_after_ms, int64_t max_rows)
+{
+    int64_t purged = -1;
+    if (journal_purge(box->journal, keep_after_ms, max_rows, &purged, &box->err) != 0)
+        fail_msg("%s", box->err.text);
+    return purged;
+}
+
+static void test_purge(void **state)
+{
+    (void)state;
+    struct box box;
+    box_open(&box);
+    for (int i = 0; i < 5; i++) {
+        char name[16];
+        (void)snprintf(name, sizeof name, "f%d", i); /* fits */
+        box_create(&box, name, ENTRY_FILE);
+        (void)box_commit(&box); /* five rows, a second apart */
+    }
+    struct journal *journal = box.journal;
+    int64_t first_ms = box.wall_ms - 5000;
+    assert_int_equal(journal_consumer_add(journal, "a", 0, NULL), 0);
+    assert_int_equal(purge(&box, INT64_MAX, 100), 0); /* "a" wants all */
+    assert_int_equal(journal_ack(journal, "a", 4, 1, NULL), 0);
+    assert_int_equal(journal_consumer_add(journal, "b", 3, NULL), 0);
+    assert_int_equal(purge(&box, first_ms, 100), 0);        /* all are too young */
+    assert_int_equal(purge(&box, first_ms + 1000, 100), 1); /* row 1 alone is older */
+    assert_int_equal(journal_info(journal)->floor_seq, 1);
+    assert_int_equal(purge(&box, INT64_MAX, 1), 1);   /* a slice */
+    assert_int_equal(purge(&box, INT64_MAX, 100), 1); /* "b" stands at 3 */
+    struct reader *reader = box_reader(&box);
+    uint64_t sum = 0, nonce = 0;
+    assert_int_equal(reader_sum(reader, 3, &sum, NULL), 0);
+    assert_true(sum == journal_info(journal)->floor_sum);
+    assert_int_equal(reader_sum(reader, 2, &sum, NULL), ERR_NOTFOUND);
+    assert_int_equal(reader_sum(reader, 0, &nonce, NULL), 0);
+    reader_close(reader);
+    box_reopen(&box);
+    assert_int_equal(journal_info(box.journal)->floor_seq, 3);
+    assert_int_equal(journal_consumer_remove(box.journal, "a", NULL), 0);
+    assert_int_equal(journal_consumer_remove(box.journal, "b", NULL), 0);
+    uint64_t last_sum = journal_info(box.journal)->last_sum;
+    assert_int_equal(purge(&box, INT64_MAX, 100), 2); /* nobody reads: by age alone */
+    box_reopen(&box);
+    assert_int_equal(journal_info(box.journal)->last_seq, 5); /* the number goes on */
+    assert_true(journal_info(box.journal)->last_sum == last_sum);
+    box_create(&box, "more", ENTRY_FILE);
+    assert_int_equal(box_commit(&box), 6);
+    box_reopen(&box);
+    box_check(&box);
+    box_close(&box);
+}
+
+/* The wall clock went back: a young row before an old one keeps both. */
+static void test_purge_stops_at_a_young_row(void **state)
+{
+    (void)state;
+    struct box box;
+    box_open(&box);
+    for (int i = 0; i < 3; i++) {
+        char name[16];
+        (void)snprintf(name, sizeof name, "f%d", i); /* fits */
+        box_create(&box, name, ENTRY_FILE);
+        box.wall_ms = i == 1 ? 900000 : 1000;
+        (void)box_commit(&box);
+    }
+    assert_int_equal(purge(&box, 500000, 100), 1);
+    assert_int_equal(purge(&box, 500000, 100), 0);
+    box_close(&box);
+}
+
+static void test_purge_gives_pages_back(void **state)
+{
+    (void)state;
+    struct box box;
+    struct stat before, after;
+    int64_t wal_bytes = -1;
+    box_open(&box);
+    box_create(&box, "f", ENTRY_FILE);
+    for (int round = 0; round < 10; round++) {
+        for (int i = 0; i < 3000; i++)
+            box_write(&box, "f");
+        (void)box_commit(&box);
+    }
+    assert_int_equal(journal_checkpoint(box.journal, &wal_bytes, NULL), 0);
+    assert_true(wal_bytes > 0);
+    assert_int_equal(stat(box_file(&box, JOURNAL_FILE), &before), 0);
+    while (purge(&box, INT64_MAX, 10000) > 0)
+        ;
+    while (purge(&box, INT64_MAX, 10000) > 0)
+        ;
+    box_reopen(&box);
+    assert_int_equal(stat(box_file(&box, JOURNAL_FILE), &after), 0);
+    assert_true(after.st_size < before.st_size / 2);
+    box_check(&box);
+    box_close(&box);
+}
+
+/* --- a full disk --- */
+
+/* In a mount namespace of its own, with a small file system in the box's place. Exit status: 0
+ * passed, 77 cannot be run here, else the line that failed. */
+#define MUST(condition)                                                                            \
+    do {                                                                                           \
+        if (!(condition))                                                                          \
+            _exit(__LINE__ % 70 + 1);                                                              \
+    } while (0)
+
+static void fill_disk(const struct box *box)
+{
+    static const char zeros[4096];
+    int fd = open(box_file(box, "ballast"), O_WRONLY | O_CREAT, 0600);
+    MUST(fd >= 0);
+    while (write(fd, zeros, sizeof zeros) > 0)
+        ;
+    MUST(errno == ENOSPC);
+    MUST(close(fd) == 0);
+}
+
+static void run_on_full_disk(void)
+{
+    struct box box = {.wall_ms = 1000, .next_ino = 1};
+    struct stat info;
+    (void)snprintf(box.dir, sizeof box.dir, "/tmp/spoor-full-XXXXXX"); /* fits */
+    MUST(mkdtemp(box.dir) != NULL);
+    if (unshare(CLONE_NEWNS) != 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0 ||
+        mount("none", box.dir, "tmpfs", 0, "size=4m") != 0) {
+        (void)rmdir(box.dir);
+        _exit(77);
+    }
+    MUST(journal_open(box.dir, "docs", &box.journal, NULL) == 0);
+    MUST(stat(box_file(&box, RESERVE_FILE), &info) == 0);
+    box_fill(&box);
+    MUST(journal_consumer_add(box.journal, "up", 0, NULL) == 0);
+    fill_disk(&box);
+    /* The log may have room left from before: acknowledge until the disk itself is asked. */
+    for (int i = 0; stat(box_file(&box, RESERVE_FILE), &info) == 0; i++) {
+        MUST(i < 10000);
+        MUST(journal_ack(box.journal, "up", 6, 1000 + i, NULL) == 0);
+    }
+    /* Then no commit goes through, and the journal says so until it is opened again. */
+    fill_disk(&box);
+    int code = 0;
+    for (int i = 0; code == 0 && i < 10000; i++) {
+        box_write(&box, "d/f");
+        code = journal_commit(box.journal, box.edits, box.edit_count, 1, &box.err);
+        box_drop_edits(&box);
+    }
+    MUST(code == ERR_FULL);
+    int64_t last = journal_info(box.journal)->last_seq;
+    MUST(journal_gap(box.journal, true, CHANGE_INTERNAL, 1, NULL) == ERR_FULL);
+    MUST(unlink(box_file(&box, "ballast")) == 0);
+    journal_close(box.journal);
+    MUST(journal_open(box.dir, "docs", &box.journal, NULL) == 0);
+    MUST(journal_info(box.journal)->last_seq == last);
+    MUST(stat(box_file(&box, RESERVE_FILE), &info) == 0); /* made again */
+    MUST(box_load(&box) == 0);
+    journal_close(box.journal);
+    MUST(umount(box.dir) == 0);
+    MUST(rmdir(box.dir) == 0);
+    _exit(0);
+}
+
+static void test_ack_on_a_full_disk(void **state)
+{
+    (void)state;
+    int status;
+    pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0)
+        run_on_full_disk();
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFEXITED(status));
+    if (WEXITSTATUS(status) == 77) {
+        print_message("skipped: no right to mount a file system of our own\n");
+        skip();
+    }
+    assert_int_equal(WEXITSTATUS(status), 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_consumers),
+        cmocka_unit_test(test_batch_survives),
+        cmocka_unit_test(test_purge),
+        cmocka_unit_test(test_purge_stops_at_a_young_row),
+        cmocka_unit_test(test_purge_gives_pages_back),
+        cmocka_unit_test(test_ack_on_a_full_disk),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

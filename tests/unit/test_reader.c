@@ -1,0 +1,422 @@
+/* test_reader.c: rows with their checks and filters, the tree now and in the past, slices
+ * for scans, and values out of JSON. */
+#include "reader.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+
+#include <cmocka.h>
+
+#include "buf.h"
+#include "helper_journal.h"
+#include "sums.h"
+
+/* The seqs that a walk gave, as text. */
+struct seen {
+    char text[512];
+    size_t len;
+    int stop_at; /* visits, 0 never */
+    int visits;
+};
+
+static int see(void *ctx, const struct change *change)
+{
+    struct seen *seen = ctx;
+    seen->len += (size_t)snprintf(seen->text + seen->len, sizeof seen->text - seen->len, "%s%lld",
+                                  seen->len ? "," : "", (long long)change->seq);
+    return ++seen->visits == seen->stop_at ? 42 : 0;
+}
+
+static void expect_rows(struct reader *reader, struct reader_range range, const char *want)
+{
+    struct seen seen = {0};
+    struct err err = {0};
+    if (range.until_ms == 0)
+        range.until_ms = INT64_MAX;
+    if (reader_rows(reader, &range, see, &seen, &err) != 0)
+        fail_msg("%s", err.text);
+    assert_string_equal(seen.text, want);
+}
+
+static void test_open(void **state)
+{
+    (void)state;
+    struct box box;
+    struct reader *reader = NULL;
+    box_open(&box);
+    journal_close(box.journal);
+    box.journal = NULL;
+    reader = box_reader(&box); /* the daemon is down */
+    struct journal_info info;
+    assert_int_equal(reader_info(reader, &info, NULL), 0);
+    assert_int_equal(info.last_seq, 0);
+    assert_string_equal(info.folder, "docs");
+    reader_close(reader);
+    box_sql(&box, "PRAGMA user_version=7");
+    assert_int_equal(reader_open(box.dir, &reader, &box.err), ERR_UNSUPPORTED);
+    box_sql(&box, "PRAGMA application_id=7");
+    assert_int_equal(reader_open(box.dir, &reader, &box.err), ERR_CORRUPT);
+    box_put_file(&box, JOURNAL_FILE, "", 0);
+    (void)remove(box_file(&box, JOURNAL_FILE "-wal")); /* there may be none */
+    assert_int_equal(reader_open(box.dir, &reader, &box.err), ERR_NOTFOUND);
+    assert_int_equal(remove(box_file(&box, JOURNAL_FILE)), 0);
+    assert_int_equal(reader_open(box.dir, &reader, &box.err), ERR_NOTFOUND);
+    assert_int_equal(reader_open("/tmp/spoor-no-such-directory", &reader, &box.err), ERR_NOTFOUND);
+    box_close(&box);
+}
+
+static void test_ranges(void **state)
+{
+    (void)state;
+    struct box box;
+    box_open(&box);
+    box_fill(&box);
+    box_move(&box, "d/e", "e"); /* 7 */
+    box_write(&box, "d/f");     /* 8, one second later */
+    (void)box_commit(&box);
+    struct reader *reader = box_reader(&box);
+    int64_t first_ms = box.wall_ms - 2000;
+    expect_rows(reader, (struct reader_range){.first = 1, .last = 8, .verify = true},
+                "1,2,3,4,5,6,7,8");
+    expect_rows(reader, (struct reader_range){.first = 0, .last = INT64_MAX}, "1,2,3,4,5,6,7,8");
+    expect_rows(reader, (struct reader_range){.first = 3, .last = 4, .verify = true}, "3,4");
+    expect_rows(reader, (struct reader_range){.first = 9, .last = 20, .verify = true}, "");
+    expect_rows(reader, (struct reader_range){.first = 5, .last = 4, .verify = true}, "");
+    expect_rows(reader, (struct reader_range){.first = 2, .last = 4, .reverse = true}, "4,3,2");
+    expect_rows(
+        reader,
+        (struct reader_range){.first = 1, .last = 8, .below = bytes_str("d"), .verify = true},
+        "1,2,3,4,7,8");
+    expect_rows(reader, (struct reader_range){.first = 1, .last = 8, .below = bytes_str("e")}, "7");
+    expect_rows(reader, (struct reader_range){.first = 1, .last = 8, .below = bytes_str("d/e")},
+                "3,4,7");
+    expect_rows(reader, (struct reader_range){.first = 1, .last = 8, .below = bytes_str("fif")},
+                "");
+    expect_rows(reader, (struct reader_range){.first = 1, .last = 8, .since_ms = first_ms + 1},
+                "7,8");
+    expect_rows(
+        reader,
+        (struct reader_range){.first = 1, .last = 8, .since_ms = first_ms, .until_ms = first_ms},
+        "1,2,3,4,5,6");
+    struct seen seen = {.stop_at = 3};
+    struct reader_range all = {.first = 1, .last = 8, .until_ms = INT64_MAX};
+    assert_int_equal(reader_rows(reader, &all, see, &seen, NULL), 42);
+    assert_string_equal(seen.text, "1,2,3");
+    /* Nothing is held between calls: what is written now is seen now. */
+    box_write(&box, "d/f");
+    (void)box_commit(&box);
+    expect_rows(reader, (struct reader_range){.first = 9, .last = 9, .verify = true}, "9");
+    reader_close(reader);
+    box_close(&box);
+}
+
+/* The writer goes on while a walk is under way: the walk sees one state. */
+struct writing {
+    struct box *box;
+    int rows;
+};
+
+static int write_meanwhile(void *ctx, const struct change *change)
+{
+    struct writing *writing = ctx;
+    (void)change;
+    writing->rows++;
+    box_write(writing->box, "d/f");
+    (void)box_commit(writing->box);
+    return 0;
+}
+
+static void test_snapshot(void **state)
+{
+    (void)state;
+    struct box box;
+    box_open(&box);
+    box_fill(&box);
+    struct reader *reader = box_reader(&box);
+    struct writing writing = {.box = &box};
+    struct reader_range all = {
+        .first = 1, .last = INT64_MAX, .verify = true, .until_ms = INT64_MAX};
+    assert_int_equal(reader_rows(reader, &all, write_meanwhile, &writing, NULL), 0);
+    assert_int_equal(writing.rows, 6);
+    assert_int_equal(journal_info(box.journal)->last_seq, 12);
+    reader_close(reader);
+    box_close(&box);
+}
+
+/* Every stored field of a row is under the chain. */
+static void test_damaged_rows_are_noticed(void **state)
+{
+    (void)state;
+    static const char *const damages[] = {
+        "epoch=epoch+1", "time=time+1",  "entry=entry+1",   "kind=2",        "type=4",
+        "flags=1",       "path=X'78'",   "from_path=X'78'", "size=size+1",   "mtime=mtime+1",
+        "mode=mode|64",  "target=X'78'", "ino=ino+1",       "btime=btime+1", "entries=1",
+        "other=1",       "sum=sum+1",    "seq=40",
+    };
+    for (size_t i = 0; i < ARRAY_LEN(damages); i++) {
+        struct box box;
+        struct err err = {0};
+        char text[128];
+        box_open(&box);
+        box_fill(&box);
+        box_write(&box, "d/f");
+        (void)box_commit(&box);
+        (void)snprintf(text, sizeof text, "UPDATE change SET %s WHERE seq=4",
+                       damages[i]); /* fits */
+        box_sql(&box, text);
+        struct reader *reader = box_reader(&box);
+        struct seen seen = {0};
+        struct reader_range all = {.first = 2, .last = 7, .verify = true, .until_ms = INT64_MAX};
+        if (reader_rows(reader, &all, see, &seen, &err) != ERR_CORRUPT)
+            fail_msg("not noticed: %s", damages[i]);
+        assert_non_null(strstr(err.text, "row 4"));
+        assert_string_equal(seen.text, "2,3"); /* nothing from the damage on is given out */
+        reader_close(reader);
+        box_close(&box);
+    }
+}
+
+static void test_missing_rows_are_noticed(void **state)
+{
+    (void)state;
+    static const char *const damages[] = {"DELETE FROM change WHERE seq=3",
+                                          "DELETE FROM change WHERE seq<=3"};
+    for (size_t i = 0; i < ARRAY_LEN(damages); i++) {
+        struct box box;
+        box_open(&box);
+        box_fill(&box);
+        struct reader *reader = box_reader(&box);
+        box_sql(&box, damages[i]);
+        struct seen seen = {0};
+        struct reader_range all = {.first = 1, .last = 6, .verify = true, .until_ms = INT64_MAX};
+        assert_int_equal(reader_rows(reader, &all, see, &seen, NULL), ERR_CORRUPT);
+        reader_close(reader);
+        box_close(&box);
+    }
+}
+
+/* Two rows cannot change places, nor a row be taken into another journal: the chain goes on from
+ * what was before, and begins with a random nonce. */
+static void test_chain(void **state)
+{
+    (void)state;
+    struct box one, two;
+    box_open(&one);
+    box_open(&two);
+    two.wall_ms = one.wall_ms;
+    assert_true(journal_info(one.journal)->last_sum != journal_info(two.journal)->last_sum);
+    struct change row = {.seq = 1, .kind = CHANGE_CREATE, .path = bytes_str("ab")};
+    struct change other = {.seq = 1, .kind = CHANGE_CREATE, .from = bytes_str("ab")};
+    assert_true(sums_row(1, &row) != sums_row(2, &row));
+    assert_true(sums_row(1, &row) != sums_row(1, &other));
+    box_close(&one);
+    box_close(&two);
+}
+
+/* --- trees --- */
+
+static int count_entry(void *ctx, const struct reader_entry *entry)
+{
+    (void)entry;
+    return ++*(int *)ctx == 2 ? 42 : 0;
+}
+
+static void test_tree(void **state)
+{
+    (void)state;
+    struct box box;
+    struct journal_info at;
+    struct tree_check check = {.box = &box, .files = true};
+    box_open(&box);
+    box_fill(&box);
+    box_create(&box, "d-x", ENTRY_FILE); /* '-' comes before '/', but "d/..." comes first */
+    box_create(&box, "d!", ENTRY_DIR);
+    box_create(&box, "d!/\xff\n", ENTRY_FILE);
+    (void)box_commit(&box);
+    struct reader *reader = box_reader(&box);
+    assert_int_equal(reader_tree(reader, &at, tree_check_entry, &check, NULL), 0);
+    assert_int_equal(check.seen, 9);
+    assert_int_equal(at.last_seq, 9);
+    assert_true(at.tree_sum == journal_info(box.journal)->tree_sum);
+    int count = 0;
+    assert_int_equal(reader_tree(reader, NULL, count_entry, &count, NULL), 42);
+    assert_int_equal(count, 2);
+    reader_close(reader);
+    box_close(&box);
+}
+
+static void test_tree_in_a_ring(void **state)
+{
+    (void)state;
+    struct box box;
+    struct tree_check check = {.box = &box};
+    (void)check;
+    box_open(&box);
+    box_fill(&box);
+    box_sql(&box, "UPDATE entry SET id=0 WHERE id=3"); /* d/e holds the root */
+    struct reader *reader = box_reader(&box);
+    int count = 10; /* counts on without a stop */
+    assert_int_equal(reader_tree(reader, NULL, count_entry, &count, &box.err), ERR_CORRUPT);
+    reader_close(reader);
+    box_close(&box);
+}
+
+/* The tree after every commit of a random history, rebuilt from the rows. */
+static void test_tree_at(void **state)
+{
+    (void)state;
+    enum { STEPS = 12 };
+    struct box box;
+    unsigned seed = 20261123;
+    struct model_entry *past[STEPS];
+    size_t counts[STEPS];
+    int64_t seqs[STEPS];
+    box_open(&box);
+    for (int step = 0; step < STEPS; step++) {
+        for (int i = 0; i < 40; i++)
+            box_random(&box, &seed);
+        seqs[step] = box_commit(&box);
+        counts[step] = box.entry_count;
+        past[step] = malloc((box.entry_count + 1) * sizeof *past[step]);
+        assert_non_null(past[step]);
+        if (box.entry_count)
+            memcpy(past[step], box.entries, box.entry_count * sizeof *past[step]);
+    }
+    struct reader *reader = box_reader(&box);
+    for (int step = 0; step < STEPS; step++) {
+        struct box then = {.entries = past[step], .entry_count = counts[step]};
+        struct tree_check check = {.box = &then};
+        if (reader_tree_at(reader, seqs[step], tree_check_entry, &check, &box.err) != 0)
+            fail_msg("seed 20261123, step %d: %s", step, box.err.text);
+        assert_int_equal(check.seen, counts[step]);
+        free(past[step]);
+    }
+    struct tree_check none = {.box = &box};
+    assert_int_equal(reader_tree_at(reader, 0, tree_check_entry, &none, NULL), 0);
+    assert_int_equal(none.seen, 0);
+    assert_int_equal(reader_tree_at(reader, seqs[STEPS - 1] + 1, tree_check_entry, &none, NULL),
+                     ERR_NOTFOUND);
+    int64_t purged;
+    assert_int_equal(journal_purge(box.journal, INT64_MAX, 3, &purged, NULL), 0);
+    assert_int_equal(reader_tree_at(reader, seqs[0], tree_check_entry, &none, &box.err),
+                     ERR_NOTFOUND);
+    assert_non_null(strstr(box.err.text, "up to 3 "));
+    reader_close(reader);
+    box_close(&box);
+}
+
+static void test_tree_at_of_rows_that_do_not_apply(void **state)
+{
+    (void)state;
+    struct box box;
+    struct tree_check check = {.box = &box};
+    box_open(&box);
+    box_fill(&box);
+    /* A row whose sum is right and whose content is impossible. */
+    struct change row = {.kind = CHANGE_DELETE, .type = ENTRY_FILE, .path = bytes_str("x")};
+    row.seq = 7;
+    row.epoch = journal_info(box.journal)->epoch;
+    row.sum = sums_row(journal_info(box.journal)->last_sum, &row);
+    char text[256];
+    (void)snprintf(text, sizeof text,
+                   "INSERT INTO change(seq,epoch,time,entry,kind,type,flags,path,sum) "
+                   "VALUES(7,%lld,0,0,6,1,0,X'78',%lld)",
+                   (long long)row.epoch, (long long)row.sum); /* fits */
+    box_sql(&box, text);
+    struct reader *reader = box_reader(&box);
+    assert_int_equal(reader_tree_at(reader, 7, tree_check_entry, &check, &box.err), ERR_CORRUPT);
+    assert_int_equal(box.err.code, ERR_CORRUPT);
+    assert_int_equal(check.seen, 0);
+    reader_close(reader);
+    box_close(&box);
+}
+
+static void test_cursor(void **state)
+{
+    (void)state;
+    struct box box;
+    struct reader_cursor *one = NULL, *two = NULL;
+    struct reader_entry entry;
+    box_open(&box);
+    box_fill(&box);
+    struct reader *reader = box_reader(&box);
+    assert_int_equal(reader_cursor_open(reader, &one, NULL), 0);
+    assert_int_equal(reader_cursor_open(reader, &two, NULL), 0);
+    assert_int_equal(reader_cursor_next(one, &entry, NULL), 0); /* no range yet */
+    assert_int_equal(reader_cursor_range(one, 0, 0, NULL), 0);
+    assert_int_equal(reader_cursor_range(two, 1, 3, NULL), 0);
+    static const char *const root_names[] = {"d", "fifo", "l"};
+    static const char *const below[] = {"e", "f", "g"};
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(reader_cursor_next(one, &entry, NULL), 1);
+        assert_true(bytes_equal(entry.name, bytes_str(root_names[i])));
+        assert_int_equal(entry.parent, 0);
+        assert_int_equal(reader_cursor_next(two, &entry, NULL), 1);
+        assert_true(bytes_equal(entry.name, bytes_str(below[i])));
+        assert_int_equal(entry.parent, i < 2 ? 1 : 3);
+        assert_int_equal(entry.attrs.ctime_ns, entry.id * 7);
+    }
+    assert_int_equal(reader_cursor_next(one, &entry, NULL), 0);
+    assert_int_equal(reader_cursor_next(one, &entry, NULL), 0); /* and stays at the end */
+    assert_int_equal(reader_cursor_range(one, 3, 3, NULL), 0);
+    assert_int_equal(reader_cursor_next(one, &entry, NULL), 1);
+    assert_int_equal(entry.id, 4);
+    reader_cursor_close(one);
+    reader_cursor_close(two);
+    reader_cursor_close(NULL);
+    reader_close(reader);
+    reader_close(NULL);
+    box_close(&box);
+}
+
+static void test_json(void **state)
+{
+    (void)state;
+    static const char json[] = "{\"acked\":12,\"text\":\"a\\n\\u00e9\",\"yes\":true,\"no\":false,"
+                               "\"none\":null,\"in\":{\"x\":[1,-9223372036854775808]},\"r\":1.5,"
+                               "\"big\":9223372036854775808}";
+    struct buf out;
+    int64_t number = 0;
+    buf_init(&out, 64);
+    size_t len = strlen(json);
+    assert_int_equal(reader_json_get(json, len, "$.text", &out, NULL), 0);
+    assert_string_equal(out.data, "a\n\xc3\xa9");
+    assert_int_equal(reader_json_get(json, len, "$.yes", &out, NULL), 0);
+    assert_int_equal(reader_json_get(json, len, "$.no", &out, NULL), 0);
+    assert_int_equal(reader_json_get(json, len, "$.acked", &out, NULL), 0);
+    assert_string_equal(out.data, "a\n\xc3\xa9truefalse12"); /* appended */
+    assert_int_equal(reader_json_get(json, len, "$.none", &out, NULL), ERR_NOTFOUND);
+    assert_int_equal(reader_json_get(json, len, "$.absent", &out, NULL), ERR_NOTFOUND);
+    assert_int_equal(reader_json_get(json, len - 1, "$.acked", &out, NULL), ERR_INVALID);
+    assert_int_equal(reader_json_get("", 0, "$.acked", &out, NULL), ERR_INVALID);
+    assert_int_equal(reader_json_get("{\"a\":1}\0x", 9, "$.a", &out, NULL), ERR_INVALID);
+    assert_int_equal(reader_json_get_i64(json, len, "$.acked", &number, NULL), 0);
+    assert_int_equal(number, 12);
+    assert_int_equal(reader_json_get_i64(json, len, "$.in.x[1]", &number, NULL), 0);
+    assert_true(number == INT64_MIN);
+    assert_int_equal(reader_json_get_i64(json, len, "$.text", &number, NULL), ERR_INVALID);
+    assert_int_equal(reader_json_get_i64(json, len, "$.r", &number, NULL), ERR_INVALID);
+    assert_int_equal(reader_json_get_i64(json, len, "$.big", &number, NULL), ERR_INVALID);
+    assert_int_equal(reader_json_get_i64(json, len, "$.absent", &number, NULL), ERR_NOTFOUND);
+    assert_true(number == INT64_MIN);
+    buf_deinit(&out);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_open),
+        cmocka_unit_test(test_ranges),
+        cmocka_unit_test(test_snapshot),
+        cmocka_unit_test(test_damaged_rows_are_noticed),
+        cmocka_unit_test(test_missing_rows_are_noticed),
+        cmocka_unit_test(test_chain),
+        cmocka_unit_test(test_tree),
+        cmocka_unit_test(test_tree_in_a_ring),
+        cmocka_unit_test(test_tree_at),
+        cmocka_unit_test(test_tree_at_of_rows_that_do_not_apply),
+        cmocka_unit_test(test_cursor),
+        cmocka_unit_test(test_json),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

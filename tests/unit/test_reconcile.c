@@ -1,0 +1,444 @@
+/* test_reconcile.c: settle, observe and reconcile on a naive disk: exact rows for known cases,
+ * every short sequence of operations, partial and torn looks, and random runs by seed.
+ *
+ *   test_reconcile [SEED RUNS MODE]   repeats random runs of one mode
+ *
+ * SPOOR_TEST_SHARE=N in the environment runs every N-th case of the enumerations (sanitizers). */
+#include <setjmp.h>
+#include <stdarg.h>
+
+#include <cmocka.h>
+
+#include "helper_simdaemon.h"
+#include "num.h"
+
+enum { OPS_MAX = 4096 };
+
+static struct simdaemon daemon_;
+static struct simfs disk_;
+
+/* --- starting shapes --- */
+
+static int make(struct simfs *fs, int dir, int name, enum sim_kind kind)
+{
+    struct sim_op op = {kind, dir, name, 0, 0};
+    sim_do(fs, &op);
+    return fs->nodes[dir].kids[name];
+}
+
+static void shape(struct simfs *fs, int which)
+{
+    enum { A, B, D };
+    sim_init(fs);
+    switch (which) {
+    case 0:
+        break;
+    case 1: {
+        make(fs, SIM_ROOT, A, SIM_CREATE);
+        make(fs, SIM_ROOT, B, SIM_CREATE);
+        make(fs, SIM_ROOT, D, SIM_MKDIR);
+        break;
+    }
+    case 2: {
+        make(fs, SIM_ROOT, A, SIM_CREATE);
+        int d = make(fs, SIM_ROOT, D, SIM_MKDIR);
+        make(fs, d, A, SIM_CREATE);
+        make(fs, d, B, SIM_CREATE);
+        break;
+    }
+    case 3: {
+        int a = make(fs, SIM_ROOT, A, SIM_MKDIR);
+        make(fs, make(fs, a, A, SIM_MKDIR), B, SIM_CREATE);
+        make(fs, SIM_ROOT, B, SIM_CREATE);
+        break;
+    }
+    case 4: {
+        int a = make(fs, SIM_ROOT, A, SIM_MKDIR);
+        make(fs, make(fs, a, A, SIM_MKDIR), A, SIM_CREATE);
+        break;
+    }
+    default: {
+        make(fs, make(fs, SIM_ROOT, A, SIM_MKDIR), B, SIM_CREATE);
+        make(fs, make(fs, SIM_ROOT, B, SIM_MKDIR), A, SIM_CREATE);
+        make(fs, SIM_ROOT, D, SIM_CREATE);
+        break;
+    }
+    }
+}
+
+enum { SHAPES = 6 };
+
+static bool start(int which)
+{
+    shape(&disk_, which);
+    disk_.all_links = true;
+    simdaemon_restart(&daemon_);
+    if (!simdaemon_settle(&daemon_)) {
+        return false;
+    }
+    daemon_.row_count = 0;
+    return true;
+}
+
+static int setup(void **state)
+{
+    (void)state;
+    return simdaemon_init(&daemon_, &disk_, 0);
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    simdaemon_deinit(&daemon_);
+    return 0;
+}
+
+static void print_failure(const struct sim_op *ops, int count, const char *what)
+{
+    print_error("%s: %s\n", what, daemon_.why);
+    for (int i = 0; i < count; i++) {
+        char text[64];
+        sim_print(&ops[i], text, sizeof text);
+        print_error("  %s\n", text);
+    }
+    for (int i = daemon_.row_count > 12 ? daemon_.row_count - 12 : 0; i < daemon_.row_count; i++) {
+        const struct sim_row *row = &daemon_.rows[i];
+        print_error("  row %s %s %s\n", change_kind_name(row->kind), row->from, row->path);
+    }
+}
+
+static int share(void)
+{
+    const char *text = getenv("SPOOR_TEST_SHARE");
+    int64_t value = 1;
+    if (text && num_parse_i64(text, 1, 1000000, &value) != 0) {
+        fail_msg("SPOOR_TEST_SHARE='%s' is no number", text);
+    }
+    return (int)value;
+}
+
+/* --- known cases --- */
+
+static void expect_rows(int which, const struct sim_op *ops, int count, const char *expected)
+{
+    assert_true(start(which));
+    for (int i = 0; i < count; i++) {
+        sim_do(&disk_, &ops[i]);
+    }
+    if (!simdaemon_settle(&daemon_)) {
+        print_failure(ops, count, expected);
+        fail();
+    }
+    char got[512] = "";
+    size_t len = 0;
+    for (int i = 0; i < daemon_.row_count; i++) {
+        const struct sim_row *row = &daemon_.rows[i];
+        len += (size_t)snprintf(got + len, sizeof got - len, "%s%s %s%s%s", i ? ", " : "",
+                                change_kind_name(row->kind), row->from, row->from[0] ? ">" : "",
+                                row->path);
+    }
+    assert_string_equal(got, expected);
+}
+
+#define EXPECT(which, expected, ...)                                                               \
+    do {                                                                                           \
+        const struct sim_op ops_[] = {__VA_ARGS__};                                                \
+        expect_rows(which, ops_, (int)ARRAY_LEN(ops_), expected);                                  \
+    } while (0)
+
+/* Nodes of shape 2: a is 3, d is 4, d/a is 5, d/b is 6. */
+static void test_known_cases(void **state)
+{
+    (void)state;
+    enum { A, B, D };
+    EXPECT(2, "move a>b", {SIM_RENAME, 1, A, 1, B});
+    EXPECT(2, "move a>d/b", {SIM_RENAME, 1, A, 4, B});
+    EXPECT(2, "move d>b", {SIM_RENAME, 1, D, 1, B});
+    EXPECT(2, "move a>d/d", {SIM_RENAME, 1, A, 1, B}, {SIM_RENAME, 1, B, 4, D});
+    EXPECT(2, "exchange d/a>a", {SIM_EXCHANGE, 1, A, 4, A});
+    EXPECT(2, "exchange d>a", {SIM_EXCHANGE, 1, A, 1, D});
+    EXPECT(2, "modify a", {SIM_CREATE, 1, B, 0, 0}, {SIM_WRITE, 1, B, 0, 0},
+           {SIM_RENAME, 1, B, 1, A});
+    EXPECT(2, "", {SIM_CREATE, 1, B, 0, 0}, {SIM_REMOVE, 1, B, 0, 0});
+    EXPECT(2, "create b, move a>b/a", {SIM_MKDIR, 1, B, 0, 0}, {SIM_RENAME, 1, A, 7, A});
+    EXPECT(2, "delete d", {SIM_REMOVE, 1, D, 0, 0});
+    EXPECT(2, "move d/a>b, delete d", {SIM_RENAME, 4, A, 1, B}, {SIM_REMOVE, 1, D, 0, 0});
+    EXPECT(2, "move d>b, modify b/a", {SIM_RENAME, 1, D, 1, B}, {SIM_WRITE, 4, A, 0, 0});
+    EXPECT(2, "modify a", {SIM_WRITE, 1, A, 0, 0}, {SIM_WRITE, 1, A, 0, 0});
+    EXPECT(2, "create d/d", {SIM_LINK, 1, A, 4, D});
+    EXPECT(2, "delete a, create a", {SIM_REMOVE, 1, A, 0, 0}, {SIM_MKDIR, 1, A, 0, 0});
+    EXPECT(1, "delete d, create d", {SIM_REMOVE, 1, D, 0, 0}, {SIM_MKDIR, 1, D, 0, 0});
+}
+
+/* The tree's directory is another inode now: the row pair is due although the name is the same. */
+static void test_swap_with_ancestor(void **state)
+{
+    (void)state;
+    enum { A, B, D };
+    assert_true(start(4)); /* a = 3, a/a = 4, a/a/a = 5 */
+    const struct sim_op ops[] = {
+        {SIM_RENAME, 3, A, 1, B}, {SIM_RENAME, 1, A, 4, D}, {SIM_RENAME, 1, B, 1, A}};
+    for (size_t i = 0; i < ARRAY_LEN(ops); i++) {
+        sim_do(&disk_, &ops[i]);
+    }
+    daemon_.check_identity = true;
+    bool ok = simdaemon_settle(&daemon_);
+    daemon_.check_identity = false;
+    if (!ok) {
+        print_failure(ops, (int)ARRAY_LEN(ops), "swap");
+    }
+    assert_true(ok);
+    for (int i = 0; i < daemon_.row_count; i++) {
+        assert_int_equal(daemon_.rows[i].kind, CHANGE_MOVE);
+    }
+}
+
+/* A directory left, lost a file while outside, and came back before anybody looked (RULES 5). */
+static void test_left_and_came_back(void **state)
+{
+    (void)state;
+    enum { A, B, D };
+    EXPECT(2, "delete d/a", {SIM_RENAME, 1, D, 2, D}, {SIM_REMOVE, 4, A, 0, 0},
+           {SIM_RENAME, 2, D, 1, D});
+}
+
+/* --- enumeration --- */
+
+struct tally {
+    long cases, bad;
+    int share;
+};
+
+static void judge(struct tally *tally, bool ok, const struct sim_op *ops, int count,
+                  const char *what)
+{
+    tally->cases++;
+    if (!ok && tally->bad++ < 3) {
+        print_failure(ops, count, what);
+    }
+}
+
+/* Applies ops; after each but the last looks at the dirty names chosen by `bits[i]` (0: none). */
+static bool replay(int which, const struct sim_op *ops, int count, const uint64_t *bits)
+{
+    if (!start(which)) {
+        return false;
+    }
+    for (int i = 0; i < count; i++) {
+        sim_do(&disk_, &ops[i]);
+        if (i + 1 < count && bits[i]) {
+            simdaemon_drain(&daemon_);
+            if (!simdaemon_round(&daemon_, bits[i], false)) {
+                return false;
+            }
+        }
+    }
+    return simdaemon_settle(&daemon_);
+}
+
+/* Every pair of operations, every subset of the names that the first made dirty looked at between.
+ */
+static void test_pairs_with_every_partial_look(void **state)
+{
+    (void)state;
+    static struct sim_op first[OPS_MAX], second[OPS_MAX];
+    struct tally tally = {.share = share()};
+    daemon_.check_identity = true;
+    for (int which = 0; which < SHAPES; which++) {
+        struct simfs base, next;
+        shape(&base, which);
+        base.all_links = true;
+        int firsts = sim_ops(&base, 3, false, true, first, OPS_MAX);
+        for (int i = 0; i < firsts; i++) {
+            next = base;
+            sim_do(&next, &first[i]);
+            int seconds = sim_ops(&next, 3, false, true, second, OPS_MAX);
+            for (int k = 0; k < seconds; k++) {
+                const struct sim_op ops[] = {first[i], second[k]};
+                for (uint64_t bits = 0; bits < 8; bits++) {
+                    if (tally.cases++ % tally.share == 0) {
+                        tally.cases--;
+                        judge(&tally, replay(which, ops, 2, &bits), ops, 2, "pair");
+                    }
+                }
+            }
+        }
+    }
+    daemon_.check_identity = false;
+    print_message("%ld pairs with a partial look, %ld bad\n", tally.cases, tally.bad);
+    assert_int_equal(tally.bad, 0);
+}
+
+/* Every sequence of three, looked at only at the end, and looked at after each. */
+static void triples(struct tally *tally, int which, int max_dirs)
+{
+    static struct sim_op first[OPS_MAX], second[OPS_MAX], third[OPS_MAX];
+    const uint64_t never[] = {0, 0}, always[] = {~UINT64_C(0), ~UINT64_C(0)};
+    struct simfs base, one, two;
+    shape(&base, which);
+    int firsts = sim_ops(&base, max_dirs, false, true, first, OPS_MAX);
+    long number = 0;
+    for (int i = 0; i < firsts; i++) {
+        one = base;
+        sim_do(&one, &first[i]);
+        int seconds = sim_ops(&one, max_dirs, false, true, second, OPS_MAX);
+        for (int k = 0; k < seconds; k++) {
+            two = one;
+            sim_do(&two, &second[k]);
+            int thirds = sim_ops(&two, max_dirs, false, true, third, OPS_MAX);
+            for (int m = 0; m < thirds; m++) {
+                const struct sim_op ops[] = {first[i], second[k], third[m]};
+                if (number++ % tally->share != 0) {
+                    continue;
+                }
+                judge(tally, replay(which, ops, 3, never), ops, 3, "triple, one look");
+                judge(tally, replay(which, ops, 3, always), ops, 3, "triple, look after each");
+            }
+        }
+    }
+}
+
+static void test_triples(void **state)
+{
+    (void)state;
+    struct tally tally = {.share = share()};
+    daemon_.check_identity = true;
+    for (int which = 0; which < SHAPES; which++) {
+        triples(&tally, which, 2);
+    }
+    daemon_.check_identity = false;
+    print_message("%ld triples, %ld bad\n", tally.cases, tally.bad);
+    assert_int_equal(tally.bad, 0);
+}
+
+/* --- random runs --- */
+
+struct mode {
+    const char *name;
+    bool torn;    /* operations between single looks */
+    bool outside; /* moves through directories that are not watched */
+    bool links;
+    size_t facts_max; /* a small listing budget; 0 none */
+};
+
+static const struct mode modes[] = {
+    {"partial", false, false, true, 0},
+    {"torn", true, false, true, 0},
+    {"outside", false, true, false, 0},
+    {"budget", false, false, false, 2},
+    {"torn outside budget", true, true, false, 3},
+    {"torn links budget", true, false, true, 2},
+};
+
+static uint64_t random_state;
+
+static uint32_t roll(uint32_t below)
+{
+    random_state = random_state * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
+    return (uint32_t)(random_state >> 33) % below;
+}
+
+struct run {
+    const struct mode *mode;
+    struct sim_op ops[512];
+    int count;
+    bool world_moves;
+};
+
+static void one_operation(struct run *run)
+{
+    static struct sim_op offered[OPS_MAX];
+    int count = sim_ops(&disk_, 5, run->mode->outside, run->mode->links, offered, OPS_MAX);
+    if (count && run->count < (int)ARRAY_LEN(run->ops)) {
+        run->ops[run->count] = offered[roll((uint32_t)count)];
+        sim_do(&disk_, &run->ops[run->count++]);
+    }
+}
+
+static void between_looks(void *ctx)
+{
+    struct run *run = ctx;
+    if (run->world_moves && roll(100) < 15) {
+        one_operation(run);
+    }
+}
+
+static bool random_run(struct run *run, uint64_t seed)
+{
+    random_state = seed * 2654435761u + 12345;
+    run->count = 0;
+    run->world_moves = false;
+    shape(&disk_, (int)roll(SHAPES));
+    disk_.all_links = run->mode->links;
+    disk_.before_look = between_looks;
+    disk_.ctx = run;
+    simdaemon_restart(&daemon_);
+    bool calm = !run->mode->torn && !run->mode->facts_max && !run->mode->outside;
+    daemon_.check_identity = calm;
+    bool ok = simdaemon_settle(&daemon_);
+    run->world_moves = run->mode->torn;
+    for (int i = 0; i < 25 && ok; i++) {
+        one_operation(run);
+        if (roll(2)) {
+            simdaemon_drain(&daemon_);
+            uint64_t bits = ((uint64_t)roll(1u << 30) << 32) | roll(1u << 30);
+            bits |= roll(2) ? ((uint64_t)roll(1u << 30) << 32) | roll(1u << 30) : 0;
+            ok = simdaemon_round(&daemon_, bits, false);
+        }
+    }
+    run->world_moves = false;
+    ok = ok && simdaemon_settle(&daemon_);
+    daemon_.check_identity = false;
+    return ok;
+}
+
+static long random_runs(const struct mode *mode, uint64_t first_seed, long runs)
+{
+    static struct run run;
+    long bad = 0;
+    struct simdaemon saved = daemon_;
+    assert_int_equal(simdaemon_init(&daemon_, &disk_, mode->facts_max), 0);
+    run.mode = mode;
+    for (long i = 0; i < runs; i++) {
+        if (!random_run(&run, first_seed + (uint64_t)i) && bad++ < 2) {
+            char what[128];
+            (void)snprintf(what, sizeof what, "%s, seed %llu", mode->name,
+                           (unsigned long long)first_seed + (unsigned long long)i);
+            print_failure(run.ops, run.count, what);
+        }
+    }
+    simdaemon_deinit(&daemon_);
+    daemon_ = saved;
+    return bad;
+}
+
+static void test_random_runs(void **state)
+{
+    (void)state;
+    long runs = 100000 / (long)ARRAY_LEN(modes) / share() + 1, bad = 0;
+    for (size_t i = 0; i < ARRAY_LEN(modes); i++) {
+        long wrong = random_runs(&modes[i], 1, runs);
+        print_message("%ld random runs, %s: %ld bad\n", runs, modes[i].name, wrong);
+        bad += wrong;
+    }
+    assert_int_equal(bad, 0);
+}
+
+int main(int argc, char **argv)
+{
+    int64_t seed, runs, mode;
+    if (argc == 4 && num_parse_i64(argv[1], 0, INT64_MAX, &seed) == 0 &&
+        num_parse_i64(argv[2], 1, INT32_MAX, &runs) == 0 &&
+        num_parse_i64(argv[3], 0, (int64_t)ARRAY_LEN(modes) - 1, &mode) == 0) {
+        return random_runs(&modes[mode], (uint64_t)seed, (long)runs) != 0;
+    }
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_known_cases),
+        cmocka_unit_test(test_swap_with_ancestor),
+        cmocka_unit_test(test_left_and_came_back),
+        cmocka_unit_test(test_pairs_with_every_partial_look),
+        cmocka_unit_test(test_triples),
+        cmocka_unit_test(test_random_runs),
+    };
+    return cmocka_run_group_tests(tests, setup, teardown);
+}

@@ -1,0 +1,256 @@
+/* test_retry.c: every status against the table, cursors against theirs, and the back-off. */
+#include <setjmp.h>
+#include <stdarg.h>
+
+#include <cmocka.h>
+
+#include "retry.h"
+
+static struct retry_ask ask_post(enum config_ack ack)
+{
+    return (struct retry_ask){.ack = ack,
+                              .epoch = 7,
+                              .acked = 100,
+                              .last_seq = 500,
+                              .first = 101,
+                              .last = 200,
+                              .retry_min_ms = 1000,
+                              .retry_max_ms = 300000,
+                              .random = 123456789};
+}
+
+static struct retry_ask ask_cursor(void)
+{
+    struct retry_ask ask = ask_post(CONFIG_ACK_SEQUENCE);
+    ask.handshake = true;
+    ask.first = ask.last = 0;
+    return ask;
+}
+
+/* DESIGN section 5 with RULES 20, for answers without any of our headers. */
+static enum retry_action expect_bare(int status, enum config_ack ack)
+{
+    switch (status) {
+    case 408:
+    case 409:
+    case 425:
+    case 429:
+        return RETRY_AGAIN;
+    case 413:
+        return RETRY_HALVE;
+    case 501:
+        return RETRY_PAUSE;
+    default:
+        break;
+    }
+    switch (status / 100) {
+    case 2:
+        return ack == CONFIG_ACK_STATUS ? RETRY_ACK : RETRY_AGAIN;
+    case 3:
+    case 4:
+        return RETRY_PAUSE;
+    default:
+        return RETRY_AGAIN; /* 1xx is no answer, 5xx is the server's trouble */
+    }
+}
+
+static void every_status(void **state)
+{
+    (void)state;
+    for (int mode = 0; mode < 2; mode++) {
+        enum config_ack ack = mode ? CONFIG_ACK_STATUS : CONFIG_ACK_SEQUENCE;
+        for (int status = 100; status <= 599; status++) {
+            struct retry_ask ask = ask_post(ack);
+            struct retry_answer answer = {.status = status};
+            struct retry_decision decision;
+            retry_decide(&ask, &answer, &decision);
+            enum retry_action expected = expect_bare(status, ack);
+            if (decision.action != expected)
+                fail_msg("status %d, ack mode %d: %s instead of %s", status, mode,
+                         retry_action_name(decision.action), retry_action_name(expected));
+            if (expected == RETRY_ACK)
+                assert_int_equal(decision.seq, 200);
+            else
+                assert_true(decision.text[0] != '\0');
+            if (expected == RETRY_PAUSE)
+                assert_int_equal(decision.delay_ms, 300000);
+        }
+    }
+}
+
+static void every_status_of_a_handshake(void **state)
+{
+    (void)state;
+    for (int status = 100; status <= 599; status++) {
+        struct retry_ask ask = ask_cursor();
+        struct retry_answer answer = {.status = status};
+        struct retry_decision decision;
+        retry_decide(&ask, &answer, &decision);
+        enum retry_action expected = expect_bare(status, CONFIG_ACK_SEQUENCE);
+        if (status == 413)
+            expected = RETRY_PAUSE; /* there is no batch to halve */
+        if (decision.action != expected)
+            fail_msg("handshake status %d: %s instead of %s", status,
+                     retry_action_name(decision.action), retry_action_name(expected));
+    }
+}
+
+static void confirmations(void **state)
+{
+    (void)state;
+    static const struct {
+        int64_t acked;
+        bool cursor;
+        int64_t epoch;
+        enum retry_action action;
+    } rows[] = {
+        {200, false, 0, RETRY_ACK},   /* just so */
+        {260, true, 7, RETRY_ACK},    /* a duplicate: the server is further */
+        {199, false, 0, RETRY_AGAIN}, /* less than was sent */
+        {200, true, 8, RETRY_AGAIN},  /* of another epoch */
+    };
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        struct retry_ask ask = ask_post(CONFIG_ACK_SEQUENCE);
+        struct retry_answer answer = {.status = 200,
+                                      .has_acked = true,
+                                      .acked = rows[i].acked,
+                                      .has_cursor = rows[i].cursor,
+                                      .epoch = rows[i].epoch,
+                                      .sum = RETRY_SUM_SAME};
+        struct retry_decision decision;
+        retry_decide(&ask, &answer, &decision);
+        assert_int_equal(decision.action, rows[i].action);
+        if (decision.action == RETRY_ACK)
+            assert_int_equal(decision.seq, 200); /* never more than we sent */
+    }
+}
+
+struct cursor_row {
+    int64_t epoch, seq;
+    enum retry_sum sum;
+    enum retry_action post, handshake;
+    int64_t to;
+    const char *says;
+};
+
+static void cursors(void **state)
+{
+    (void)state;
+    /* ours: epoch 7, acked 100, last row 500, batch 101..200 */
+    static const struct cursor_row rows[] = {
+        {7, 100, RETRY_SUM_SAME, RETRY_AGAIN, RETRY_ACK, 100, "follows its own cursor"},
+        {7, 150, RETRY_SUM_SAME, RETRY_ACK, RETRY_ACK, 150, ""},
+        {7, 200, RETRY_SUM_SAME, RETRY_ACK, RETRY_ACK, 200, ""},
+        {7, 500, RETRY_SUM_SAME, RETRY_ACK, RETRY_ACK, 500, ""},
+        {7, 501, RETRY_SUM_UNKNOWN, RETRY_PAUSE, RETRY_PAUSE, 0, "ends at 500"},
+        {7, 501, RETRY_SUM_SAME, RETRY_PAUSE, RETRY_PAUSE, 0, "ends at 500"},
+        {7, 150, RETRY_SUM_OTHER, RETRY_PAUSE, RETRY_PAUSE, 0, "is not ours"},
+        {7, 100, RETRY_SUM_OTHER, RETRY_PAUSE, RETRY_PAUSE, 0, "is not ours"},
+        {7, 150, RETRY_SUM_UNKNOWN, RETRY_PAUSE, RETRY_PAUSE, 0, "cannot be compared"},
+        {7, 99, RETRY_SUM_SAME, RETRY_PAUSE, RETRY_PAUSE, 0, "lost 1 rows"},
+        {0, 0, RETRY_SUM_UNKNOWN, RETRY_PAUSE, RETRY_PAUSE, 0, "lost 100 rows"},
+        {6, 100, RETRY_SUM_SAME, RETRY_PAUSE, RETRY_PAUSE, 0, "epoch 6"},
+        {8, 0, RETRY_SUM_SAME, RETRY_PAUSE, RETRY_PAUSE, 0, "epoch 8"},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        const struct cursor_row *row = &rows[i];
+        struct retry_answer answer = {.status = 409,
+                                      .has_acked = true,
+                                      .has_cursor = true,
+                                      .epoch = row->epoch,
+                                      .acked = row->seq,
+                                      .sum = row->sum};
+        struct retry_decision decision;
+        for (int status = 409; status <= 412; status += 3) {
+            struct retry_ask ask = ask_post(CONFIG_ACK_SEQUENCE);
+            answer.status = status;
+            retry_decide(&ask, &answer, &decision);
+            assert_int_equal(decision.action, row->post);
+            assert_non_null(strstr(decision.text, row->says));
+            if (decision.action == RETRY_ACK)
+                assert_int_equal(decision.seq, row->to);
+        }
+        struct retry_ask ask = ask_cursor();
+        answer.status = 200;
+        retry_decide(&ask, &answer, &decision);
+        assert_int_equal(decision.action, row->handshake);
+        if (decision.action == RETRY_ACK)
+            assert_int_equal(decision.seq, row->to);
+    }
+}
+
+static void a_new_journal_finds_nothing_there(void **state)
+{
+    (void)state;
+    struct retry_ask ask = ask_cursor();
+    ask.acked = 0;
+    struct retry_answer answer = {.status = 404};
+    struct retry_decision decision;
+    retry_decide(&ask, &answer, &decision);
+    assert_int_equal(decision.action, RETRY_ACK);
+    assert_int_equal(decision.seq, 0);
+    ask.acked = 1;
+    retry_decide(&ask, &answer, &decision);
+    assert_int_equal(decision.action, RETRY_PAUSE);
+}
+
+static void one_row_is_not_halved(void **state)
+{
+    (void)state;
+    struct retry_ask ask = ask_post(CONFIG_ACK_SEQUENCE);
+    ask.last = ask.first;
+    struct retry_answer answer = {.status = 413};
+    struct retry_decision decision;
+    retry_decide(&ask, &answer, &decision);
+    assert_int_equal(decision.action, RETRY_PAUSE);
+}
+
+static void backoff_doubles_up_to_its_cap(void **state)
+{
+    (void)state;
+    int64_t window = 1000;
+    for (int64_t failures = 0; failures < 100; failures++) {
+        /* random = window gives the window itself, window + 1 wraps to 0: the draw is uniform on
+         * 0..window. */
+        assert_int_equal(retry_backoff_ms(1000, 300000, failures, (uint64_t)window), window);
+        assert_int_equal(retry_backoff_ms(1000, 300000, failures, (uint64_t)window + 1), 0);
+        window = window * 2 < 300000 ? window * 2 : 300000;
+    }
+    assert_int_equal(retry_backoff_ms(INT64_MAX / 2, INT64_MAX, 5, 3), 3);
+    assert_true(retry_backoff_ms(10, 5, 0, UINT64_MAX) <= 5);
+}
+
+static void retry_after_is_a_floor_with_a_cap(void **state)
+{
+    (void)state;
+    for (int status = 429; status <= 503; status += 74) {
+        struct retry_ask ask = ask_post(CONFIG_ACK_SEQUENCE);
+        struct retry_answer answer = {.status = status, .retry_after_ms = 7000};
+        struct retry_decision decision;
+        retry_decide(&ask, &answer, &decision);
+        assert_int_equal(decision.delay_ms, 7000); /* the window is 1 s */
+        answer.retry_after_ms = 86400000;
+        retry_decide(&ask, &answer, &decision);
+        assert_int_equal(decision.delay_ms, 300000);
+        ask.failures = 20;
+        ask.random = 250000;
+        answer.retry_after_ms = 7000;
+        retry_decide(&ask, &answer, &decision);
+        assert_int_equal(decision.delay_ms, 250000);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(every_status),
+        cmocka_unit_test(every_status_of_a_handshake),
+        cmocka_unit_test(confirmations),
+        cmocka_unit_test(cursors),
+        cmocka_unit_test(a_new_journal_finds_nothing_there),
+        cmocka_unit_test(one_row_is_not_halved),
+        cmocka_unit_test(backoff_doubles_up_to_its_cap),
+        cmocka_unit_test(retry_after_is_a_floor_with_a_cap),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
