@@ -121,10 +121,21 @@ void folder_set_state(struct folder *folder, enum folder_state state, const char
 void folder_trouble(void *ctx, struct bytes path, int os);
 void folder_lost_locked(struct folder *folder, uint32_t reason);
 
-/* folder_thread.c */
+/* folder_thread.c: the thread's body; ctx is the folder. */
 void *folder_thread(void *ctx);
+
+/* folder_open.c */
+int folder_open_parts(struct folder *folder, struct err *err);
+/* From any half-open state. */
+void folder_close_parts(struct folder *folder);
+/* Is the folder there, and is it the one that is journaled? 0, or why not. */
+int folder_check_root(struct folder *folder, struct err *err);
+
+/* folder_commit.c */
 /* Commits the script (nothing when it is empty), refreshes status, wakes others. */
 int folder_commit(struct folder *folder, struct err *err);
+void folder_refresh_status(struct folder *folder);
+/* Does the writes that uploads have asked for. */
 void folder_serve_requests(struct folder *folder);
 
 /* folder_scan.c */

@@ -3,286 +3,10 @@
  * for ever when nothing is: an idle folder wakes nobody. */
 #include "folder_private.h"
 
-#include <errno.h>
-#include <sys/stat.h>
-
 #include "clock.h"
 #include "journal.h"
-#include "reader.h"
 
 enum { RETRY_MIN_S = 1, RETRY_MAX_S = 60, PURGE_EVERY_S = 60, PURGE_ROWS = 20000 };
-
-/* --- opening --- */
-
-static void collect_unwatch(void *ctx, int32_t number)
-{
-    struct folder *folder = ctx;
-    if (folder->unwatch_count == folder->unwatch_cap) {
-        size_t cap = folder->unwatch_cap ? folder->unwatch_cap * 2 : 256;
-        int32_t *grown = realloc(folder->unwatch, cap * sizeof *grown);
-        if (!grown) {
-            return; /* it stays watched: its records name a directory nobody knows */
-        }
-        folder->unwatch = grown;
-        folder->unwatch_cap = cap;
-    }
-    folder->unwatch[folder->unwatch_count++] = number;
-}
-
-static void drain(void *ctx)
-{
-    struct folder *folder = ctx;
-    /* A failure is the watch thread's to report: it reads the same queue. */
-    (void)watch_drain(folder->watch, NULL);
-}
-
-static void close_parts(struct folder *folder)
-{
-    observe_free(folder->observe);
-    folder->observe = NULL;
-    tree_free(folder->tree);
-    folder->tree = NULL;
-    rules_free(folder->rules);
-    folder->rules = NULL;
-    if (folder->disk_open) {
-        disk_linux_close(&folder->disk);
-        folder->disk_open = false;
-    }
-    journal_close(folder->journal);
-    folder->journal = NULL;
-}
-
-static int open_journal(struct folder *folder, struct err *err)
-{
-    int rc = journal_open(folder->dir, folder->config->name, &folder->journal, err);
-    if (rc != 0) {
-        return rc;
-    }
-    if (journal_info(folder->journal)->machine_changed) {
-        log_warn("folder '%s': its state came from another machine; the journal has a new id",
-                 folder->config->name);
-    }
-    struct tree_source source = journal_tree_source(folder->journal);
-    rc = tree_new(&folder->tree, &source);
-    if (rc != 0) {
-        return err_set(err, rc, 0, "out of memory");
-    }
-    tree_on_unwatch(folder->tree, collect_unwatch, folder);
-    return journal_load_tree(folder->journal, folder->tree, err);
-}
-
-struct stale {
-    struct folder *folder;
-    char names[JOURNAL_CONSUMERS_MAX][65];
-    size_t count;
-};
-
-static int find_stale(void *ctx, const struct reader_consumer *consumer)
-{
-    struct stale *stale = ctx;
-    for (size_t i = 0; i < stale->folder->consumer_count; i++) {
-        if (strcmp(stale->folder->consumers[i], consumer->name) == 0) {
-            return 0;
-        }
-    }
-    if (stale->count < JOURNAL_CONSUMERS_MAX) {
-        (void)snprintf(stale->names[stale->count++], sizeof stale->names[0], "%s", consumer->name);
-    }
-    return 0;
-}
-
-/* The consumers of the configuration, and no others: one that is gone would keep rows for ever. */
-static int apply_consumers(struct folder *folder, struct err *err)
-{
-    struct reader *reader;
-    int rc = reader_open(folder->dir, &reader, err);
-    struct stale *stale = rc == 0 ? calloc(1, sizeof *stale) : NULL;
-    if (rc == 0 && stale) {
-        stale->folder = folder;
-        rc = reader_consumers(reader, find_stale, stale, err);
-    }
-    for (size_t i = 0; rc == 0 && stale && i < stale->count; i++) {
-        log_info("folder '%s': '%s' is configured no more and is forgotten", folder->config->name,
-                 stale->names[i]);
-        rc = journal_consumer_remove(folder->journal, stale->names[i], err);
-    }
-    for (size_t i = 0; rc == 0 && i < folder->consumer_count; i++) {
-        rc = journal_consumer_add(folder->journal, folder->consumers[i], 0, err);
-    }
-    free(stale);
-    reader_close(reader);
-    return rc;
-}
-
-/* Is the folder there, and is it the one that is journaled? 0, or why not. */
-static int check_root(struct folder *folder, struct err *err)
-{
-    const struct journal_info *info = journal_info(folder->journal);
-    struct disk_dir *root = NULL;
-    struct file_id file;
-    int os = 0;
-    enum disk_answer answer = folder->disk.ops->open_root(folder->disk.ctx, &root, &file, &os);
-    if (answer != DISK_PRESENT) {
-        return err_os(err, os ? os : ENOENT, "cannot open '%s'", folder->config->path);
-    }
-    folder->disk.ops->close(folder->disk.ctx, root);
-    if (!info->root_known) {
-        int64_t fs_type = 0;
-        int rc = disk_linux_fs_type(&folder->disk, &fs_type, err);
-        rc = rc ? rc : journal_set_root(folder->journal, file, fs_type, err);
-        if (rc != 0) {
-            return rc;
-        }
-    } else if (!file_id_equal(info->root, file)) {
-        return err_set(err, ERR_CONFLICT, 0,
-                       "'%s' is another directory than the one that is journaled (inode %llu, "
-                       "was %llu): nothing is journaled or deleted; put the old one back, or move "
-                       "'%s' away to begin a new journal",
-                       folder->config->path, (unsigned long long)file.a,
-                       (unsigned long long)info->root.a, folder->dir);
-    }
-    tree_set_root(folder->tree, file, tree_root(folder->tree)->mode);
-    return 0;
-}
-
-static int open_parts(struct folder *folder, struct err *err)
-{
-    int rc = open_journal(folder, err);
-    if (rc == ERR_CORRUPT) {
-        log_error("folder '%s': %s; the file is moved aside and a new journal is begun",
-                  folder->config->name, err->text);
-        close_parts(folder);
-        rc = journal_move_aside(folder->dir, err);
-        rc = rc ? rc : open_journal(folder, err);
-    }
-    rc = rc ? rc : apply_consumers(folder, err);
-    rc = rc ? rc : rules_new(&folder->config->ignore, &folder->rules, err);
-    rc = rc ? rc : disk_linux_open(folder->config->path, folder->watch, &folder->disk, err);
-    if (rc != 0) {
-        return rc;
-    }
-    folder->disk_open = true;
-    struct observe_env env = {.disk = &folder->disk,
-                              .tree = folder->tree,
-                              .rules = folder->rules,
-                              .settle = folder->settle,
-                              .lock = &folder->lock,
-                              .ctx = folder,
-                              .drain = drain,
-                              .trouble = folder_trouble};
-    return observe_new(&env, &folder->observe) ? err_set(err, ERR_NOMEM, 0, "out of memory") : 0;
-}
-
-/* --- keeping others informed --- */
-
-struct troubled {
-    int64_t unreadable, unwatched;
-};
-
-static int count_troubled(void *ctx, struct entry *dir)
-{
-    struct troubled *troubled = ctx;
-    troubled->unreadable += (dir->flags & TREE_RELIST) != 0;
-    troubled->unwatched += (dir->flags & TREE_UNWATCHED) != 0;
-    return 0;
-}
-
-static void refresh_status(struct folder *folder)
-{
-    const struct journal_info *info = journal_info(folder->journal);
-    int64_t watches = (int64_t)watch_count(folder->watch);
-    struct troubled troubled = {0};
-    pthread_mutex_lock(&folder->lock);
-    struct folder_status *status = &folder->status;
-    bool count = folder->had_trouble || status->unreadable_dirs || status->unwatched_dirs;
-    folder->had_trouble = false;
-    status->entries = tree_entry_count(folder->tree);
-    status->directories = (int64_t)tree_dir_count(folder->tree) - 1;
-    status->watches = watches;
-    status->last_seq = info->last_seq;
-    status->gap_open = info->gap_open;
-    pthread_mutex_unlock(&folder->lock);
-    if (!count) {
-        return;
-    }
-    (void)tree_each_dir(folder->tree, count_troubled, &troubled); /* it never stops */
-    pthread_mutex_lock(&folder->lock);
-    status->unreadable_dirs = troubled.unreadable;
-    status->unwatched_dirs = troubled.unwatched;
-    if (!troubled.unreadable && !troubled.unwatched && !settle_unknown_count(folder->settle)) {
-        status->trouble[0] = '\0';
-    }
-    pthread_mutex_unlock(&folder->lock);
-    if (!troubled.unwatched) {
-        folder->poll_ns = SETTLE_NEVER;
-    } else if (folder->poll_ns == SETTLE_NEVER) {
-        folder->poll_ns = clock_mono_ns() + folder->config->poll_interval_ns;
-    }
-}
-
-int folder_commit(struct folder *folder, struct err *err)
-{
-    size_t count = script_count(folder->script);
-    int rc = 0;
-    if (count) {
-        rc = journal_commit(folder->journal, script_get(folder->script, 0), count, clock_wall_ms(),
-                            err);
-    }
-    bool rows = script_rows(folder->script) > 0;
-    script_clear(folder->script);
-    if (rc == 0) {
-        refresh_status(folder);
-        if (rows) {
-            folder->notify.changed(folder->notify.ctx);
-        }
-    }
-    return rc;
-}
-
-static void serve(struct folder *folder, struct folder_request *request)
-{
-    int64_t now_ms = clock_wall_ms();
-    struct journal *journal = folder->journal;
-    struct err *err = &request->err;
-    if (!journal) {
-        request->rc =
-            err_set(err, ERR_BUSY, 0, "folder '%s': its journal is not open", folder->config->name);
-        return;
-    }
-    switch (request->kind) {
-    case REQUEST_BATCH:
-        request->rc = journal_batch_store(journal, request->consumer, request->batch, err);
-        break;
-    case REQUEST_ACK:
-        request->rc = journal_ack(journal, request->consumer, request->seq, now_ms, err);
-        break;
-    case REQUEST_REPORT:
-        request->rc =
-            journal_consumer_error(journal, request->consumer, request->text, now_ms, err);
-        break;
-    }
-    if (request->rc == ERR_IO || request->rc == ERR_FULL || request->rc == ERR_CORRUPT) {
-        folder->needs_open = true;
-    }
-}
-
-void folder_serve_requests(struct folder *folder)
-{
-    pthread_mutex_lock(&folder->lock);
-    struct folder_request *request = folder->requests;
-    folder->requests = NULL;
-    folder->requests_tail = &folder->requests;
-    pthread_mutex_unlock(&folder->lock);
-    while (request) {
-        struct folder_request *next = request->next; /* its owner may free it once it is done */
-        serve(folder, request);
-        pthread_mutex_lock(&folder->lock);
-        request->done = true;
-        pthread_cond_broadcast(&folder->wake_askers);
-        pthread_mutex_unlock(&folder->lock);
-        request = next;
-    }
-}
 
 /* --- when things go wrong --- */
 
@@ -297,7 +21,7 @@ static void fail(struct folder *folder, const struct err *err)
     log_error("folder '%s': %s; trying again in %lld s", folder->config->name, err->text,
               (long long)(wait / CLOCK_NS_PER_S));
     script_clear(folder->script);
-    close_parts(folder);
+    folder_close_parts(folder);
     folder_set_state(folder, FOLDER_FAILED, err->text);
 }
 
@@ -333,11 +57,11 @@ static bool step_open(struct folder *folder)
     if (clock_mono_ns() < folder->retry_ns) {
         return false;
     }
-    close_parts(folder);
+    folder_close_parts(folder);
     pthread_mutex_lock(&folder->lock);
     settle_clear(folder->settle); /* the scan that follows finds it all */
     pthread_mutex_unlock(&folder->lock);
-    if (open_parts(folder, &err) != 0) {
+    if (folder_open_parts(folder, &err) != 0) {
         fail(folder, &err);
         return false;
     }
@@ -346,8 +70,8 @@ static bool step_open(struct folder *folder)
     folder->scanned = false;
     folder->root_lost = false;
     folder->closing_gap = false;
-    refresh_status(folder);
-    if (check_root(folder, &err) != 0) {
+    folder_refresh_status(folder);
+    if (folder_check_root(folder, &err) != 0) {
         lose_root(folder, &err);
     } else {
         folder->retry_wait_ns = 0;
@@ -372,7 +96,7 @@ static bool step_root(struct folder *folder)
     if (folder->root_lost ? clock_mono_ns() < folder->retry_ns && !hint : !hint) {
         return !folder->root_lost;
     }
-    if (check_root(folder, &err) != 0) {
+    if (folder_check_root(folder, &err) != 0) {
         lose_root(folder, &err);
         return false;
     }
@@ -421,7 +145,7 @@ static bool step_lost(struct folder *folder)
         fail(folder, &err);
         return false;
     }
-    refresh_status(folder);
+    folder_refresh_status(folder);
     folder->notify.changed(folder->notify.ctx);
     return true;
 }
@@ -446,7 +170,7 @@ static bool step_scan(struct folder *folder)
     folder->scanned = true;
     folder->closing_gap = true;
     folder->closing_before_ns = ended;
-    refresh_status(folder);
+    folder_refresh_status(folder);
     folder_set_state(folder, FOLDER_WATCHING, "");
     return true;
 }
@@ -482,7 +206,7 @@ static bool step_round(struct folder *folder, bool *more)
     int rc = observe_round(folder->observe, clock_mono_ns(), forced_before(folder), &result, &err);
     if (rc == 0 && result == OBSERVE_ROOT_LOST) {
         struct err why = err;
-        if (check_root(folder, &why) == 0) {
+        if (folder_check_root(folder, &why) == 0) {
             why = err;
         }
         lose_root(folder, &why);
@@ -530,7 +254,7 @@ static bool step_close_gap(struct folder *folder)
         fail(folder, &err);
         return false;
     }
-    refresh_status(folder);
+    folder_refresh_status(folder);
     folder->notify.changed(folder->notify.ctx);
     return true;
 }
@@ -699,7 +423,7 @@ void *folder_thread(void *ctx)
         }
     }
     refuse_requests(folder);
-    close_parts(folder);
+    folder_close_parts(folder);
     folder_set_state(folder, FOLDER_STOPPED, "");
     return NULL;
 }

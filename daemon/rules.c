@@ -169,8 +169,8 @@ int rules_set(struct rules *rules, struct file_id dir, const char *text, size_t 
         return err_set(err, ERR_NOMEM, 0, "no memory for ignore rules");
     made->dir = dir;
     made->len = len;
-    made->text_hash = hash_bytes(key, text, len);
-    int code = ignore_parse(text, len, &made->set, err);
+    made->text_hash = hash_bytes(key, len ? text : "", len);
+    int code = ignore_parse(len ? text : "", len, &made->set, err);
     if (!code) {
         pthread_rwlock_wrlock(&rules->lock);
         code = set_locked(rules, made, changed, err);
@@ -212,10 +212,22 @@ static bool has_patterns(const struct rules *rules)
     return __atomic_load_n(&rules->pattern_count, __ATOMIC_ACQUIRE) > 0;
 }
 
+/* A rule file is never ignored, not even by "*" or ".*" as in git: only what is in the tree tells
+ * the next start which directories have rules. */
+static bool is_rule_file(struct bytes path)
+{
+    const struct bytes name = bytes_str(RULES_FILE_NAME);
+    if (path.len < name.len)
+        return false;
+    const size_t start = path.len - name.len;
+    return memcmp(path.at + start, name.at, name.len) == 0 &&
+           (start == 0 || path.at[start - 1] == '/');
+}
+
 bool rules_ignored(struct rules *rules, const struct rules_level *levels, size_t count,
                    struct bytes path, bool is_dir)
 {
-    if (!has_patterns(rules))
+    if (!has_patterns(rules) || (!is_dir && is_rule_file(path)))
         return false;
     enum ignore_verdict verdict = IGNORE_NONE;
     pthread_rwlock_rdlock(&rules->lock);

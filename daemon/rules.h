@@ -7,12 +7,13 @@
 #include "bytes.h"
 #include "config.h"
 #include "fileid.h"
+#include "tree.h"
 
 struct entry;
 struct err;
 struct rules;
 
-#define RULES_FILE_NAME ".spoorignore"
+#define RULES_FILE_NAME TREE_RULES_NAME
 #define RULES_FILES_MAX 65536
 
 int rules_new(const struct config_list *patterns, struct rules **out, struct err *err);

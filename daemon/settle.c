@@ -2,54 +2,10 @@
  * (ordered by when it became dirty) and, unless it is held for a writer, `quiet` (ordered by when
  * it was last touched); a name that waits for a retry is in `later` (ordered by due time) alone.
  * The next due time is therefore at the heads. */
-#include "settle.h"
+#include "settle_private.h"
 
 #include "buf.h"
 #include "err.h"
-#include "hash.h"
-
-enum { FIRST_BUCKETS = 256 };
-
-struct link {
-    struct node *prev, *next;
-};
-
-struct node {
-    struct node *chain;
-    struct link age; /* in `age`, or in `later` */
-    struct link quiet;
-    struct file_id dir;
-    int64_t first_ns, last_ns, due_ns;
-    uint16_t name_len;
-    uint8_t hints, deferrals, failures;
-    bool open;  /* written and not closed: held */
-    bool later; /* in `later` instead of `age` */
-    bool in_quiet;
-    char name[];
-};
-
-struct list {
-    struct node *head, *tail;
-};
-
-struct mark_node {
-    struct mark_node *chain;
-    struct mark_node *prev, *next; /* by due time */
-    struct settle_mark mark;
-};
-
-struct settle {
-    struct settle_times times;
-    struct node **names;
-    size_t names_mask, name_count;
-    struct list age, quiet, later;
-    struct mark_node **marks;
-    size_t marks_mask, mark_count;
-    struct mark_node *marks_head, *marks_tail;
-    size_t unknown_count;  /* names in `later` after a failed look */
-    size_t put_back_count; /* names in `later` for another reason */
-    size_t failed_marks;
-};
 
 /* --- lists of names; `age` and `later` share one link, `quiet` has its own --- */
 
@@ -99,14 +55,9 @@ static void list_remove(struct list *list, link_of *of, struct node *node)
 
 /* --- the table of names --- */
 
-static uint64_t hash_key(struct file_id dir, struct bytes name)
-{
-    return hash_bytes((struct hash_key){dir.a, dir.b}, name.at, name.len);
-}
-
 static struct node **find_slot(const struct settle *settle, struct file_id dir, struct bytes name)
 {
-    struct node **slot = &settle->names[hash_key(dir, name) & settle->names_mask];
+    struct node **slot = &settle->names[settle_hash(dir, name) & settle->names_mask];
     while (*slot && !(file_id_equal((*slot)->dir, dir) &&
                       bytes_equal(bytes_of((*slot)->name, (*slot)->name_len), name))) {
         slot = &(*slot)->chain;
@@ -126,7 +77,7 @@ static bool grow_names(struct settle *settle)
         while (node) {
             struct node *rest = node->chain;
             struct bytes name = bytes_of(node->name, node->name_len);
-            struct node **slot = &names[hash_key(node->dir, name) & (count - 1)];
+            struct node **slot = &names[settle_hash(node->dir, name) & (count - 1)];
             node->chain = *slot;
             *slot = node;
             node = rest;
@@ -221,7 +172,7 @@ static struct node *new_node(struct settle *settle, struct file_id dir, struct b
         memcpy(node->name, name.at, name.len);
     }
     node->first_ns = node->last_ns = now_ns;
-    struct node **slot = &settle->names[hash_key(dir, name) & settle->names_mask];
+    struct node **slot = &settle->names[settle_hash(dir, name) & settle->names_mask];
     node->chain = *slot;
     *slot = node;
     settle->name_count++;
@@ -245,9 +196,9 @@ int settle_new(const struct settle_times *times, struct settle **out)
         return ERR_NOMEM;
     }
     settle->times = *times;
-    settle->names = calloc(FIRST_BUCKETS, sizeof(struct node *));
-    settle->marks = calloc(FIRST_BUCKETS, sizeof(struct mark_node *));
-    settle->names_mask = settle->marks_mask = FIRST_BUCKETS - 1;
+    settle->names = calloc(SETTLE_FIRST_BUCKETS, sizeof(struct node *));
+    settle->marks = calloc(SETTLE_FIRST_BUCKETS, sizeof(struct mark_node *));
+    settle->names_mask = settle->marks_mask = SETTLE_FIRST_BUCKETS - 1;
     if (!settle->names || !settle->marks) {
         free(settle->names);
         free(settle->marks);
@@ -267,16 +218,10 @@ static void clear_names(struct settle *settle)
     }
 }
 
-static void free_mark(struct settle *settle, struct mark_node **slot);
-
 void settle_clear(struct settle *settle)
 {
     clear_names(settle);
-    for (size_t i = 0; i <= settle->marks_mask; i++) {
-        while (settle->marks[i]) {
-            free_mark(settle, &settle->marks[i]);
-        }
-    }
+    settle_clear_marks(settle);
 }
 
 void settle_free(struct settle *settle)
@@ -448,118 +393,6 @@ bool settle_take_name(struct settle *settle, struct file_id dir, struct bytes na
     }
     take(settle, slot, now_ns, out, NULL);
     out->name = name;
-    return true;
-}
-
-/* --- marks on directories --- */
-
-static struct mark_node **find_mark(const struct settle *settle, struct file_id dir)
-{
-    uint64_t hash = hash_key(dir, (struct bytes){NULL, 0});
-    struct mark_node **slot = &settle->marks[hash & settle->marks_mask];
-    while (*slot && !file_id_equal((*slot)->mark.dir, dir)) {
-        slot = &(*slot)->chain;
-    }
-    return slot;
-}
-
-static bool grow_marks(struct settle *settle)
-{
-    size_t count = (settle->marks_mask + 1) * 2;
-    struct mark_node **marks = calloc(count, sizeof(struct mark_node *));
-    if (!marks) {
-        return false;
-    }
-    for (size_t i = 0; i <= settle->marks_mask; i++) {
-        struct mark_node *node = settle->marks[i];
-        while (node) {
-            struct mark_node *rest = node->chain;
-            uint64_t hash = hash_key(node->mark.dir, (struct bytes){NULL, 0});
-            node->chain = marks[hash & (count - 1)];
-            marks[hash & (count - 1)] = node;
-            node = rest;
-        }
-    }
-    free(settle->marks);
-    settle->marks = marks;
-    settle->marks_mask = count - 1;
-    return true;
-}
-
-static void link_mark(struct settle *settle, struct mark_node *node)
-{
-    struct mark_node *after = settle->marks_tail;
-    while (after && after->mark.due_ns > node->mark.due_ns) {
-        after = after->prev;
-    }
-    node->prev = after;
-    node->next = after ? after->next : settle->marks_head;
-    *(after ? &after->next : &settle->marks_head) = node;
-    *(node->next ? &node->next->prev : &settle->marks_tail) = node;
-    settle->failed_marks += node->mark.failures > 0;
-}
-
-static void unlink_mark(struct settle *settle, struct mark_node *node)
-{
-    *(node->prev ? &node->prev->next : &settle->marks_head) = node->next;
-    *(node->next ? &node->next->prev : &settle->marks_tail) = node->prev;
-    settle->failed_marks -= node->mark.failures > 0;
-}
-
-static void free_mark(struct settle *settle, struct mark_node **slot)
-{
-    struct mark_node *node = *slot;
-    unlink_mark(settle, node);
-    *slot = node->chain;
-    settle->mark_count--;
-    free(node);
-}
-
-bool settle_mark_dir(struct settle *settle, const struct settle_mark *mark)
-{
-    struct mark_node *node = *find_mark(settle, mark->dir);
-    if (node) {
-        unlink_mark(settle, node);
-        node->mark.deep |= mark->deep;
-        if (mark->due_ns < node->mark.due_ns) {
-            node->mark.due_ns = mark->due_ns;
-            node->mark.failures = mark->failures;
-        }
-    } else {
-        if (settle->mark_count >= SETTLE_MARKS_MAX ||
-            (settle->mark_count > settle->marks_mask && !grow_marks(settle)) ||
-            !(node = calloc(1, sizeof *node))) {
-            settle_clear(settle);
-            return false;
-        }
-        node->mark = *mark;
-        struct mark_node **slot = find_mark(settle, mark->dir);
-        *slot = node;
-        settle->mark_count++;
-    }
-    link_mark(settle, node);
-    return true;
-}
-
-bool settle_take_dir(struct settle *settle, int64_t now_ns, int64_t force_before_ns,
-                     struct settle_mark *out)
-{
-    const struct mark_node *node = settle->marks_head;
-    bool forced = node && force_before_ns > 0 && node->mark.failures == 0;
-    if (!node || (node->mark.due_ns > now_ns && !forced)) {
-        return false;
-    }
-    return settle_take_this_dir(settle, node->mark.dir, out);
-}
-
-bool settle_take_this_dir(struct settle *settle, struct file_id dir, struct settle_mark *out)
-{
-    struct mark_node **slot = find_mark(settle, dir);
-    if (!*slot) {
-        return false;
-    }
-    *out = (*slot)->mark;
-    free_mark(settle, slot);
     return true;
 }
 

@@ -137,8 +137,8 @@ static int check_last_row(struct journal *journal, const struct journal_info *in
 static int take_info(struct journal *journal, const char *folder, struct journal_id *id,
                      struct err *err)
 {
-    struct journal_info info;
-    int64_t entries;
+    struct journal_info info = {0};
+    int64_t entries = 0;
     int code = load_info(journal, &info, &entries, err);
     if (code == 0)
         code = begin_epoch(journal, folder, id, err);
@@ -257,6 +257,8 @@ int journal_move_aside(const char *dir, struct err *err)
     int dirfd = osfile_open_dir(dir, err);
     int code = dirfd < 0 ? dirfd : 0;
     clock_format_ms(clock_wall_ms(), stamp);
+    for (char *colon = stamp; (colon = strchr(colon, ':')) != NULL;)
+        *colon = '-'; /* no file system minds that */
     for (size_t i = 0; code == 0 && i < ARRAY_LEN(suffixes); i++) {
         (void)snprintf(from, sizeof from, "%s%s", JOURNAL_FILE, suffixes[i]); /* both fit */
         (void)snprintf(to, sizeof to, "%s.corrupt-%s%s", JOURNAL_FILE, stamp, suffixes[i]);

@@ -19,6 +19,7 @@ struct late_dir {
 struct late_count {
     int64_t parent;
     int64_t rows;
+    bool rules; /* a rule file among them */
 };
 
 struct loader {
@@ -112,10 +113,14 @@ static int take_row(struct loader *loader, const struct reader_entry *row)
         return code;
     loader->sum += sums_entry(row->id, row->parent, row->name, row->type, &row->attrs);
     loader->rows++;
-    if (loader->parent)
+    bool rules = bytes_equal(row->name, bytes_str(TREE_RULES_NAME));
+    if (loader->parent) {
         tree_note_child(loader->parent);
-    else
+        loader->parent->flags |= rules ? TREE_RULES : 0;
+    } else {
         loader->counts[loader->count_count - 1].rows++;
+        loader->counts[loader->count_count - 1].rules |= rules;
+    }
     if (row->type != ENTRY_DIR)
         return 0;
     return loader->parent ? insert_dir(loader, loader->parent, row) : keep_late_dir(loader, row);
@@ -168,6 +173,7 @@ static int link_all(struct loader *loader)
             return corrupt(loader, loader->counts[i].parent, "is no directory but has entries");
         for (int64_t n = 0; n < loader->counts[i].rows; n++)
             tree_note_child(parent);
+        parent->flags |= loader->counts[i].rules ? TREE_RULES : 0;
     }
     return 0;
 }

@@ -74,22 +74,23 @@ static int look(struct replay *replay, int64_t parent, struct bytes name,
     return 1;
 }
 
-/* The id of a directory by its path; the empty path is the root, 0. */
+/* Paths of a tree are unique, so being below is a matter of bytes. */
+static bool is_at_or_below(struct bytes path, struct bytes top)
+{
+    return path.len >= top.len && memcmp(path.at, top.at, top.len) == 0 &&
+           (path.len == top.len || path.at[top.len] == '/');
+}
+
+/* The id of a directory by its path; the empty path is the root, 0. Begins at the directory looked
+ * up last when that is on the way. */
 static int find_dir(struct replay *replay, const struct change *change, struct bytes path,
                     int64_t *out, struct err *err)
 {
-    struct node node;
-    int64_t id = 0;
-    if (path.len == 0) {
-        *out = 0;
-        return 0;
-    }
-    if (replay->dir_known &&
-        bytes_equal(path, bytes_of(replay->dir_path.data, replay->dir_path.len))) {
-        *out = replay->dir_id;
-        return 0;
-    }
-    for (size_t at = 0; at < path.len;) {
+    struct bytes known = bytes_of(replay->dir_path.data, replay->dir_path.len);
+    bool on_way = replay->dir_known && is_at_or_below(path, known);
+    int64_t id = on_way ? replay->dir_id : 0;
+    for (size_t at = on_way ? known.len + 1 : 0; at < path.len;) {
+        struct node node;
         const char *slash = memchr(path.at + at, '/', path.len - at);
         size_t end = slash ? (size_t)(slash - path.at) : path.len;
         int code = look(replay, id, bytes_of(path.at + at, end - at), NULL, &node, err);
@@ -100,10 +101,12 @@ static int find_dir(struct replay *replay, const struct change *change, struct b
         id = node.id;
         at = end + 1;
     }
-    buf_reset(&replay->dir_path);
-    buf_add(&replay->dir_path, path.at, path.len);
-    replay->dir_known = buf_ok(&replay->dir_path); /* without memory it is looked up again */
-    replay->dir_id = id;
+    if (path.len && !(on_way && path.len == known.len)) {
+        buf_reset(&replay->dir_path);
+        buf_add(&replay->dir_path, path.at, path.len);
+        replay->dir_known = buf_ok(&replay->dir_path); /* without memory it is looked up again */
+        replay->dir_id = id;
+    }
     *out = id;
     return 0;
 }
@@ -237,13 +240,6 @@ static int place_node(struct replay *replay, int64_t parent, struct bytes name, 
     bind_place(update, 1, parent, name);
     bind_place(update, 3, to_parent, to_name);
     return run(replay, QP_PLACE, err);
-}
-
-/* Paths of a tree are unique, so being below is a matter of bytes. */
-static bool is_at_or_below(struct bytes path, struct bytes top)
-{
-    return path.len >= top.len && memcmp(path.at, top.at, top.len) == 0 &&
-           (path.len == top.len || path.at[top.len] == '/');
 }
 
 /* Resolves both ends of a move or an exchange: `from` an entry, `to` a place. */

@@ -1,153 +1,8 @@
-/* tree.c: see tree.h. Three hash tables over the same entries: by (parent, name) and by file
- * identity for all that is loaded, by logical id for directories (files are never asked for by id).
- * Chains are intrusive; tables double when they hold as many entries as buckets. */
-#include "tree.h"
+/* tree.c: see tree.h. Entries, their places and their counts. */
+#include "tree_private.h"
 
 #include "buf.h"
-#include "err.h"
-#include "hash.h"
 #include "osfile.h"
-
-enum { FIRST_BUCKETS = 64 };
-
-struct table {
-    struct entry **buckets;
-    size_t mask; /* bucket count - 1 */
-    size_t count;
-};
-
-struct tree {
-    struct table names;
-    struct table files;
-    struct table ids;
-    struct entry *root;
-    struct hash_key key;
-    struct tree_source source;
-    bool has_source;
-    struct entry **loaded; /* files, in the order they were loaded */
-    size_t loaded_count, loaded_cap;
-    size_t dir_count;
-    void (*unwatch)(void *ctx, int32_t watch);
-    void *unwatch_ctx;
-    struct err failure;
-};
-
-static uint64_t mix(uint64_t x)
-{
-    x ^= x >> 32;
-    x *= UINT64_C(0xd6e8feb86659fd93);
-    x ^= x >> 32;
-    x *= UINT64_C(0xd6e8feb86659fd93);
-    return x ^ (x >> 32);
-}
-
-static uint64_t hash_name(const struct tree *tree, const struct entry *parent, struct bytes name)
-{
-    struct hash_key key = {tree->key.k0 ^ (uint64_t)parent->id, tree->key.k1};
-    return hash_bytes(key, name.at, name.len);
-}
-
-static uint64_t hash_file(const struct tree *tree, struct file_id file)
-{
-    return mix(file.a ^ tree->key.k0 ^ mix(file.b ^ tree->key.k1));
-}
-
-static uint64_t hash_id(const struct tree *tree, int64_t id)
-{
-    return mix((uint64_t)id ^ tree->key.k0);
-}
-
-/* --- the three tables: where an entry's chain pointer lies and what it hashes to --- */
-
-enum which { BY_NAME, BY_FILE, BY_ID };
-
-static struct entry **chain_of(struct entry *entry, enum which which)
-{
-    switch (which) {
-    case BY_NAME:
-        return &entry->by_name;
-    case BY_FILE:
-        return &entry->by_file;
-    default:
-        return &entry->by_id;
-    }
-}
-
-static uint64_t hash_of(const struct tree *tree, const struct entry *entry, enum which which)
-{
-    switch (which) {
-    case BY_NAME:
-        return hash_name(tree, entry->parent, entry_name(entry));
-    case BY_FILE:
-        return hash_file(tree, entry->file);
-    default:
-        return hash_id(tree, entry->id);
-    }
-}
-
-static struct table *table_of(struct tree *tree, enum which which)
-{
-    switch (which) {
-    case BY_NAME:
-        return &tree->names;
-    case BY_FILE:
-        return &tree->files;
-    default:
-        return &tree->ids;
-    }
-}
-
-static bool table_grow(struct tree *tree, enum which which)
-{
-    struct table *table = table_of(tree, which);
-    size_t old_count = table->buckets ? table->mask + 1 : 0;
-    size_t new_count = old_count ? old_count * 2 : FIRST_BUCKETS;
-    struct entry **buckets = calloc(new_count, sizeof(struct entry *));
-    if (!buckets) {
-        return false;
-    }
-    for (size_t i = 0; i < old_count; i++) {
-        struct entry *entry = table->buckets[i];
-        while (entry) {
-            struct entry **chain = chain_of(entry, which);
-            struct entry *rest = *chain;
-            struct entry **slot = &buckets[hash_of(tree, entry, which) & (new_count - 1)];
-            *chain = *slot;
-            *slot = entry;
-            entry = rest;
-        }
-    }
-    free(table->buckets);
-    table->buckets = buckets;
-    table->mask = new_count - 1;
-    return true;
-}
-
-static bool table_reserve(struct tree *tree, enum which which)
-{
-    const struct table *table = table_of(tree, which);
-    return (table->buckets && table->count <= table->mask) || table_grow(tree, which);
-}
-
-static void table_add(struct tree *tree, enum which which, struct entry *entry)
-{
-    struct table *table = table_of(tree, which);
-    struct entry **slot = &table->buckets[hash_of(tree, entry, which) & table->mask];
-    *chain_of(entry, which) = *slot;
-    *slot = entry;
-    table->count++;
-}
-
-static void table_drop(struct tree *tree, enum which which, struct entry *entry)
-{
-    struct table *table = table_of(tree, which);
-    struct entry **link = &table->buckets[hash_of(tree, entry, which) & table->mask];
-    while (*link != entry) {
-        link = chain_of(*link, which);
-    }
-    *link = *chain_of(entry, which);
-    table->count--;
-}
 
 /* --- entries --- */
 
@@ -250,57 +105,21 @@ static void take_weight(struct entry *dir, uint32_t by)
     }
 }
 
-static bool remember_loaded(struct tree *tree, struct entry *entry)
+void tree_drop_entry(struct tree *tree, struct entry *entry)
 {
-    if (!tree->has_source) {
-        return true;
-    }
-    if (tree->loaded_count == tree->loaded_cap) {
-        size_t cap = tree->loaded_cap ? tree->loaded_cap * 2 : 256;
-        struct entry **grown = realloc(tree->loaded, cap * sizeof(struct entry *));
-        if (!grown) {
-            return false;
-        }
-        tree->loaded = grown;
-        tree->loaded_cap = cap;
-    }
-    tree->loaded[tree->loaded_count++] = entry;
-    return true;
-}
-
-/* Takes one entry without children out of every table and frees it. */
-static void drop_entry(struct tree *tree, struct entry *entry)
-{
-    table_drop(tree, BY_NAME, entry);
-    table_drop(tree, BY_FILE, entry);
+    tree_table_drop(tree, BY_NAME, entry);
+    tree_table_drop(tree, BY_FILE, entry);
     if (entry_is_dir(entry)) {
-        table_drop(tree, BY_ID, entry);
+        tree_table_drop(tree, BY_ID, entry);
         tree->dir_count--;
         if (entry->watch >= 0 && tree->unwatch) {
             tree->unwatch(tree->unwatch_ctx, entry->watch);
         }
-    } else if (tree->has_source) {
-        /* Its slot in `loaded` is found from the end: what is dropped was loaded lately. */
-        for (size_t i = tree->loaded_count; i-- > 0;) {
-            if (tree->loaded[i] == entry) {
-                tree->loaded[i] = tree->loaded[--tree->loaded_count];
-                break;
-            }
-        }
+    } else {
+        tree_forget_loaded(tree, entry);
     }
     unlink_child(entry);
     free_entry(entry);
-}
-
-static void fail(struct tree *tree, int code, const struct err *err)
-{
-    if (tree->failure.code == 0) {
-        if (err && err->code) {
-            tree->failure = *err;
-        } else {
-            (void)err_set(&tree->failure, code, 0, "tree table: %s", err_code_name(code));
-        }
-    }
 }
 
 int tree_new(struct tree **out, const struct tree_source *source_or_null)
@@ -318,13 +137,13 @@ int tree_new(struct tree **out, const struct tree_source *source_or_null)
         tree->key = (struct hash_key){1, 2};
     }
     tree->root = new_entry(bytes_str(""), 0, ENTRY_DIR, (struct file_id){0, 0});
-    if (!tree->root || !table_reserve(tree, BY_NAME) || !table_reserve(tree, BY_FILE) ||
-        !table_reserve(tree, BY_ID)) {
+    if (!tree->root || !tree_table_reserve(tree, BY_NAME) || !tree_table_reserve(tree, BY_FILE) ||
+        !tree_table_reserve(tree, BY_ID)) {
         tree_free(tree);
         return ERR_NOMEM;
     }
-    table_add(tree, BY_FILE, tree->root);
-    table_add(tree, BY_ID, tree->root);
+    tree_table_add(tree, BY_FILE, tree->root);
+    tree_table_add(tree, BY_ID, tree->root);
     tree->dir_count = 1;
     *out = tree;
     return 0;
@@ -341,7 +160,7 @@ static struct entry *deepest_child(struct entry *entry)
 static void drop_below(struct tree *tree, struct entry *top)
 {
     while (top->child) {
-        drop_entry(tree, deepest_child(top));
+        tree_drop_entry(tree, deepest_child(top));
     }
 }
 
@@ -393,21 +212,21 @@ struct entry *tree_insert(struct tree *tree, struct entry *parent, struct bytes 
         return known;
     }
     struct entry *entry = NULL;
-    if (known || !table_reserve(tree, BY_NAME) || !table_reserve(tree, BY_FILE) ||
-        !table_reserve(tree, BY_ID) || !(entry = new_entry(name, id, type, file)) ||
+    if (known || !tree_table_reserve(tree, BY_NAME) || !tree_table_reserve(tree, BY_FILE) ||
+        !tree_table_reserve(tree, BY_ID) || !(entry = new_entry(name, id, type, file)) ||
         tree_set_attrs(entry, attrs) != 0 ||
-        (!entry_is_dir(entry) && !remember_loaded(tree, entry))) {
+        (!entry_is_dir(entry) && !tree_remember_loaded(tree, entry))) {
         if (entry) {
             free_entry(entry);
         }
-        fail(tree, known ? ERR_CORRUPT : ERR_NOMEM, NULL);
+        tree_fail(tree, known ? ERR_CORRUPT : ERR_NOMEM, NULL);
         return NULL;
     }
     link_child(parent, entry);
-    table_add(tree, BY_NAME, entry);
-    table_add(tree, BY_FILE, entry);
+    tree_table_add(tree, BY_NAME, entry);
+    tree_table_add(tree, BY_FILE, entry);
     if (entry_is_dir(entry)) {
-        table_add(tree, BY_ID, entry);
+        tree_table_add(tree, BY_ID, entry);
         tree->dir_count++;
     }
     if (counted) {
@@ -427,13 +246,13 @@ void tree_remove(struct tree *tree, struct entry *entry)
     if (entry_is_dir(entry)) {
         drop_below(tree, entry);
     }
-    drop_entry(tree, entry);
+    tree_drop_entry(tree, entry);
 }
 
 int tree_move(struct tree *tree, struct entry *entry, struct entry *parent, struct bytes name)
 {
     uint32_t moved = weight(entry);
-    table_drop(tree, BY_NAME, entry);
+    tree_table_drop(tree, BY_NAME, entry);
     int rc = set_name(entry, name);
     if (rc == 0) {
         take_weight(entry->parent, moved);
@@ -441,7 +260,7 @@ int tree_move(struct tree *tree, struct entry *entry, struct entry *parent, stru
         link_child(parent, entry);
         add_weight(parent, moved);
     }
-    table_add(tree, BY_NAME, entry);
+    tree_table_add(tree, BY_NAME, entry);
     return rc;
 }
 
@@ -456,7 +275,7 @@ int tree_exchange(struct tree *tree, struct entry *x, struct entry *y)
     size_t x_len = x->name_len;
     memcpy(x_name, x->name, x_len + 1);
     /* Both leave the table of names first: for a moment they share a key. */
-    table_drop(tree, BY_NAME, y);
+    tree_table_drop(tree, BY_NAME, y);
     int rc = tree_move(tree, x, y_parent, entry_name(y));
     if (rc == 0) {
         uint32_t moved = weight(y);
@@ -468,16 +287,16 @@ int tree_exchange(struct tree *tree, struct entry *x, struct entry *y)
             add_weight(x_parent, moved);
         }
     }
-    table_add(tree, BY_NAME, y);
+    tree_table_add(tree, BY_NAME, y);
     free(x_name);
     return rc;
 }
 
 void tree_rekey(struct tree *tree, struct entry *entry, struct file_id file)
 {
-    table_drop(tree, BY_FILE, entry);
+    tree_table_drop(tree, BY_FILE, entry);
     entry->file = file;
-    table_add(tree, BY_FILE, entry);
+    tree_table_add(tree, BY_FILE, entry);
 }
 
 int tree_set_attrs(struct entry *entry, const struct entry_attrs *attrs)
@@ -520,55 +339,16 @@ struct entry_attrs tree_attrs(const struct entry *entry)
 
 struct entry *tree_find(const struct tree *tree, const struct entry *parent, struct bytes name)
 {
-    struct entry *entry = tree->names.buckets[hash_name(tree, parent, name) & tree->names.mask];
+    struct entry *entry = tree_chain_name(tree, parent, name);
     while (entry && (entry->parent != parent || !bytes_equal(entry_name(entry), name))) {
         entry = entry->by_name;
     }
     return entry;
 }
 
-struct entry *tree_at(struct tree *tree, struct entry *parent, struct bytes name)
-{
-    struct entry *entry = tree_find(tree, parent, name);
-    if (entry || !tree->has_source) {
-        return entry;
-    }
-    struct err err = {0};
-    int rc = tree->source.at(tree->source.ctx, tree, parent, name, &err);
-    if (rc != 0) {
-        fail(tree, rc, &err);
-        return NULL;
-    }
-    return tree_find(tree, parent, name);
-}
-
-void tree_load_children(struct tree *tree, struct entry *parent)
-{
-    if (!tree->has_source) {
-        return;
-    }
-    struct err err = {0};
-    int rc = tree->source.children(tree->source.ctx, tree, parent, &err);
-    if (rc != 0) {
-        fail(tree, rc, &err);
-    }
-}
-
-void tree_load_file(struct tree *tree, struct file_id file)
-{
-    if (!tree->has_source) {
-        return;
-    }
-    struct err err = {0};
-    int rc = tree->source.by_file(tree->source.ctx, tree, file, &err);
-    if (rc != 0) {
-        fail(tree, rc, &err);
-    }
-}
-
 struct entry *tree_first(const struct tree *tree, struct file_id file)
 {
-    struct entry *entry = tree->files.buckets[hash_file(tree, file) & tree->files.mask];
+    struct entry *entry = tree_chain_file(tree, file);
     while (entry && !file_id_equal(entry->file, file)) {
         entry = entry->by_file;
     }
@@ -595,7 +375,7 @@ struct entry *tree_dir(const struct tree *tree, struct file_id file)
 
 struct entry *tree_dir_by_id(const struct tree *tree, int64_t id)
 {
-    struct entry *entry = tree->ids.buckets[hash_id(tree, id) & tree->ids.mask];
+    struct entry *entry = tree_chain_id(tree, id);
     while (entry && entry->id != id) {
         entry = entry->by_id;
     }
@@ -633,56 +413,10 @@ void tree_add_path(const struct entry *entry, struct buf *out)
     }
 }
 
-void tree_unload_files(struct tree *tree)
-{
-    while (tree->loaded_count) {
-        drop_entry(tree, tree->loaded[tree->loaded_count - 1]);
-    }
-}
-
-void tree_note_child(struct entry *parent)
-{
-    parent->entries++;
-}
-
-struct dir_list {
-    struct entry **items;
-    size_t count;
-};
-
-static int collect_dir(void *ctx, struct entry *dir)
-{
-    struct dir_list *list = ctx;
-    list->items[list->count++] = dir;
-    return 0;
-}
-
-void tree_set_counts(struct tree *tree)
-{
-    struct dir_list list = {malloc(tree->dir_count * sizeof(struct entry *)), 0};
-    if (!list.items) {
-        fail(tree, ERR_NOMEM, NULL);
-        return;
-    }
-    (void)tree_each_dir(tree, collect_dir, &list); /* collect_dir never stops it */
-    for (size_t i = list.count; i-- > 1;) {
-        list.items[i]->parent->entries += list.items[i]->entries;
-    }
-    free(list.items);
-}
-
 void tree_on_unwatch(struct tree *tree, void (*left)(void *ctx, int32_t watch), void *ctx)
 {
     tree->unwatch = left;
     tree->unwatch_ctx = ctx;
-}
-
-int tree_failed(const struct tree *tree, struct err *err)
-{
-    if (tree->failure.code && err) {
-        *err = tree->failure;
-    }
-    return tree->failure.code;
 }
 
 size_t tree_dir_count(const struct tree *tree)

@@ -16,6 +16,8 @@ struct tree;
 
 #define TREE_DEPTH_MAX 4096 /* directories above one another; deeper is an error of the disk */
 
+#define TREE_RULES_NAME ".spoorignore" /* what sets TREE_RULES on the directory it lies in */
+
 enum tree_flag {
     TREE_RELIST = 1,    /* directory: its content is unknown or unwatched; list it when seen */
     TREE_UNWATCHED = 2, /* directory: no watch could be had; it is polled */

@@ -162,6 +162,13 @@ static bool tree_is_server(struct simdaemon *d, const struct entry *dir, int *se
     return ok;
 }
 
+static bool entry_is_node(const struct simdaemon *d, const struct entry *e, int kid)
+{
+    const struct sim_node *disk = &d->fs->nodes[kid];
+    return e->type == disk->type && e->file.a == (uint64_t)kid &&
+           (e->type == ENTRY_DIR || e->size == disk->version);
+}
+
 static bool tree_is_disk(struct simdaemon *d, const struct entry *dir, int node)
 {
     uint32_t below = 0;
@@ -174,14 +181,12 @@ static bool tree_is_disk(struct simdaemon *d, const struct entry *dir, int node)
         if (!kid) {
             continue;
         }
-        const struct sim_node *disk = &d->fs->nodes[kid];
-        if (e->type != disk->type || e->file.a != (uint64_t)kid ||
-            (e->type != ENTRY_DIR && e->size != disk->version)) {
+        if (!entry_is_node(d, e, kid)) {
             return wrong(d, "%d/%d differs from the disk", node, n);
         }
         below += 1 + (e->type == ENTRY_DIR ? e->entries : 0);
         if (e->type == ENTRY_DIR) {
-            if (e->watch < 0 || !disk->watched) {
+            if (e->watch < 0 || !d->fs->nodes[kid].watched) {
                 return wrong(d, "%d/%d is not watched", node, n);
             }
             if (!tree_is_disk(d, e, kid)) {

@@ -1,0 +1,115 @@
+/* folder_commit.c: what the folder's thread writes, its own script and what others asked for, and
+ * what it says of itself afterwards. */
+#include "folder_private.h"
+
+#include "clock.h"
+#include "journal.h"
+
+struct troubled {
+    int64_t unreadable, unwatched;
+};
+
+static int count_troubled(void *ctx, struct entry *dir)
+{
+    struct troubled *troubled = ctx;
+    troubled->unreadable += (dir->flags & TREE_RELIST) != 0;
+    troubled->unwatched += (dir->flags & TREE_UNWATCHED) != 0;
+    return 0;
+}
+
+void folder_refresh_status(struct folder *folder)
+{
+    const struct journal_info *info = journal_info(folder->journal);
+    int64_t watches = (int64_t)watch_count(folder->watch);
+    struct troubled troubled = {0};
+    pthread_mutex_lock(&folder->lock);
+    struct folder_status *status = &folder->status;
+    bool count = folder->had_trouble || status->unreadable_dirs || status->unwatched_dirs;
+    folder->had_trouble = false;
+    status->entries = tree_entry_count(folder->tree);
+    status->directories = (int64_t)tree_dir_count(folder->tree) - 1;
+    status->watches = watches;
+    status->last_seq = info->last_seq;
+    status->gap_open = info->gap_open;
+    pthread_mutex_unlock(&folder->lock);
+    if (!count) {
+        return;
+    }
+    (void)tree_each_dir(folder->tree, count_troubled, &troubled); /* it never stops */
+    pthread_mutex_lock(&folder->lock);
+    status->unreadable_dirs = troubled.unreadable;
+    status->unwatched_dirs = troubled.unwatched;
+    if (!troubled.unreadable && !troubled.unwatched && !settle_unknown_count(folder->settle)) {
+        status->trouble[0] = '\0';
+    }
+    pthread_mutex_unlock(&folder->lock);
+    if (!troubled.unwatched) {
+        folder->poll_ns = SETTLE_NEVER;
+    } else if (folder->poll_ns == SETTLE_NEVER) {
+        folder->poll_ns = clock_mono_ns() + folder->config->poll_interval_ns;
+    }
+}
+
+int folder_commit(struct folder *folder, struct err *err)
+{
+    size_t count = script_count(folder->script);
+    int rc = 0;
+    if (count) {
+        rc = journal_commit(folder->journal, script_get(folder->script, 0), count, clock_wall_ms(),
+                            err);
+    }
+    bool rows = script_rows(folder->script) > 0;
+    script_clear(folder->script);
+    if (rc == 0) {
+        folder_refresh_status(folder);
+        if (rows) {
+            folder->notify.changed(folder->notify.ctx);
+        }
+    }
+    return rc;
+}
+
+static void serve(struct folder *folder, struct folder_request *request)
+{
+    int64_t now_ms = clock_wall_ms();
+    struct journal *journal = folder->journal;
+    struct err *err = &request->err;
+    if (!journal) {
+        request->rc =
+            err_set(err, ERR_BUSY, 0, "folder '%s': its journal is not open", folder->config->name);
+        return;
+    }
+    switch (request->kind) {
+    case REQUEST_BATCH:
+        request->rc = journal_batch_store(journal, request->consumer, request->batch, err);
+        break;
+    case REQUEST_ACK:
+        request->rc = journal_ack(journal, request->consumer, request->seq, now_ms, err);
+        break;
+    case REQUEST_REPORT:
+        request->rc =
+            journal_consumer_error(journal, request->consumer, request->text, now_ms, err);
+        break;
+    }
+    if (request->rc == ERR_IO || request->rc == ERR_FULL || request->rc == ERR_CORRUPT) {
+        folder->needs_open = true;
+    }
+}
+
+void folder_serve_requests(struct folder *folder)
+{
+    pthread_mutex_lock(&folder->lock);
+    struct folder_request *request = folder->requests;
+    folder->requests = NULL;
+    folder->requests_tail = &folder->requests;
+    pthread_mutex_unlock(&folder->lock);
+    while (request) {
+        struct folder_request *next = request->next; /* its owner may free it once it is done */
+        serve(folder, request);
+        pthread_mutex_lock(&folder->lock);
+        request->done = true;
+        pthread_cond_broadcast(&folder->wake_askers);
+        pthread_mutex_unlock(&folder->lock);
+        request = next;
+    }
+}

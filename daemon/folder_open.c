@@ -1,0 +1,167 @@
+/* folder_open.c: opening what the folder's thread works with: journal, tree, rules, disk; and the
+ * question whether the folder is there and is the one that is journaled. */
+#include "folder_private.h"
+
+#include <errno.h>
+
+#include "journal.h"
+#include "reader.h"
+
+static void collect_unwatch(void *ctx, int32_t number)
+{
+    struct folder *folder = ctx;
+    if (folder->unwatch_count == folder->unwatch_cap) {
+        size_t cap = folder->unwatch_cap ? folder->unwatch_cap * 2 : 256;
+        int32_t *grown = realloc(folder->unwatch, cap * sizeof *grown);
+        if (!grown) {
+            return; /* it stays watched: its records name a directory nobody knows */
+        }
+        folder->unwatch = grown;
+        folder->unwatch_cap = cap;
+    }
+    folder->unwatch[folder->unwatch_count++] = number;
+}
+
+static void drain(void *ctx)
+{
+    struct folder *folder = ctx;
+    /* A failure is the watch thread's to report: it reads the same queue. */
+    (void)watch_drain(folder->watch, NULL);
+}
+
+void folder_close_parts(struct folder *folder)
+{
+    observe_free(folder->observe);
+    folder->observe = NULL;
+    tree_free(folder->tree);
+    folder->tree = NULL;
+    rules_free(folder->rules);
+    folder->rules = NULL;
+    if (folder->disk_open) {
+        disk_linux_close(&folder->disk);
+        folder->disk_open = false;
+    }
+    journal_close(folder->journal);
+    folder->journal = NULL;
+}
+
+static int open_journal(struct folder *folder, struct err *err)
+{
+    int rc = journal_open(folder->dir, folder->config->name, &folder->journal, err);
+    if (rc != 0) {
+        return rc;
+    }
+    if (journal_info(folder->journal)->machine_changed) {
+        log_warn("folder '%s': its state came from another machine; the journal has a new id",
+                 folder->config->name);
+    }
+    struct tree_source source = journal_tree_source(folder->journal);
+    rc = tree_new(&folder->tree, &source);
+    if (rc != 0) {
+        return err_set(err, rc, 0, "out of memory");
+    }
+    tree_on_unwatch(folder->tree, collect_unwatch, folder);
+    return journal_load_tree(folder->journal, folder->tree, err);
+}
+
+struct stale {
+    struct folder *folder;
+    char names[JOURNAL_CONSUMERS_MAX][65];
+    size_t count;
+};
+
+static int find_stale(void *ctx, const struct reader_consumer *consumer)
+{
+    struct stale *stale = ctx;
+    for (size_t i = 0; i < stale->folder->consumer_count; i++) {
+        if (strcmp(stale->folder->consumers[i], consumer->name) == 0) {
+            return 0;
+        }
+    }
+    if (stale->count < JOURNAL_CONSUMERS_MAX) {
+        (void)snprintf(stale->names[stale->count++], sizeof stale->names[0], "%s", consumer->name);
+    }
+    return 0;
+}
+
+/* The consumers of the configuration, and no others: one that is gone would keep rows for ever. */
+static int apply_consumers(struct folder *folder, struct err *err)
+{
+    struct reader *reader;
+    int rc = reader_open(folder->dir, &reader, err);
+    struct stale *stale = rc == 0 ? calloc(1, sizeof *stale) : NULL;
+    if (rc == 0 && stale) {
+        stale->folder = folder;
+        rc = reader_consumers(reader, find_stale, stale, err);
+    }
+    for (size_t i = 0; rc == 0 && stale && i < stale->count; i++) {
+        log_info("folder '%s': '%s' is configured no more and is forgotten", folder->config->name,
+                 stale->names[i]);
+        rc = journal_consumer_remove(folder->journal, stale->names[i], err);
+    }
+    for (size_t i = 0; rc == 0 && i < folder->consumer_count; i++) {
+        rc = journal_consumer_add(folder->journal, folder->consumers[i], 0, err);
+    }
+    free(stale);
+    reader_close(reader);
+    return rc;
+}
+
+/* Is the folder there, and is it the one that is journaled? 0, or why not. */
+int folder_check_root(struct folder *folder, struct err *err)
+{
+    const struct journal_info *info = journal_info(folder->journal);
+    struct disk_dir *root = NULL;
+    struct file_id file;
+    int os = 0;
+    enum disk_answer answer = folder->disk.ops->open_root(folder->disk.ctx, &root, &file, &os);
+    if (answer != DISK_PRESENT) {
+        return err_os(err, os ? os : ENOENT, "cannot open '%s'", folder->config->path);
+    }
+    folder->disk.ops->close(folder->disk.ctx, root);
+    if (!info->root_known) {
+        int64_t fs_type = 0;
+        int rc = disk_linux_fs_type(&folder->disk, &fs_type, err);
+        rc = rc ? rc : journal_set_root(folder->journal, file, fs_type, err);
+        if (rc != 0) {
+            return rc;
+        }
+    } else if (!file_id_equal(info->root, file)) {
+        return err_set(err, ERR_CONFLICT, 0,
+                       "'%s' is another directory than the one that is journaled (inode %llu, "
+                       "was %llu): nothing is journaled or deleted; put the old one back, or move "
+                       "'%s' away to begin a new journal",
+                       folder->config->path, (unsigned long long)file.a,
+                       (unsigned long long)info->root.a, folder->dir);
+    }
+    tree_set_root(folder->tree, file, tree_root(folder->tree)->mode);
+    return 0;
+}
+
+int folder_open_parts(struct folder *folder, struct err *err)
+{
+    int rc = open_journal(folder, err);
+    if (rc == ERR_CORRUPT) {
+        log_error("folder '%s': %s; the file is moved aside and a new journal is begun",
+                  folder->config->name, err->text);
+        folder_close_parts(folder);
+        rc = journal_move_aside(folder->dir, err);
+        rc = rc ? rc : open_journal(folder, err);
+    }
+    rc = rc ? rc : apply_consumers(folder, err);
+    rc = rc ? rc : rules_new(&folder->config->ignore, &folder->rules, err);
+    rc = rc ? rc : disk_linux_open(folder->config->path, folder->watch, &folder->disk, err);
+    if (rc != 0) {
+        return rc;
+    }
+    folder->disk_open = true;
+    struct observe_env env = {.disk = &folder->disk,
+                              .tree = folder->tree,
+                              .rules = folder->rules,
+                              .settle = folder->settle,
+                              .lock = &folder->lock,
+                              .ctx = folder,
+                              .drain = drain,
+                              .trouble = folder_trouble};
+    return observe_new(&env, &folder->observe) ? err_set(err, ERR_NOMEM, 0, "out of memory") : 0;
+}
