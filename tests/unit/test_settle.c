@@ -1,0 +1,243 @@
+/* test_settle.c: when a dirty name is due, what is held for a writer, what collapses into marks.
+ * The clock is the test's own. */
+#include <setjmp.h>
+#include <stdarg.h>
+
+#include <cmocka.h>
+
+#include "buf.h"
+#include "settle.h"
+
+static const struct settle_times times = {.settle_ns = 300, .max_delay_ns = 5000};
+static struct settle *set;
+static struct buf bytes;
+
+static int setup(void **state)
+{
+    (void)state;
+    buf_init(&bytes, 1024);
+    return settle_new(&times, &set);
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    settle_free(set);
+    buf_deinit(&bytes);
+    return 0;
+}
+
+static struct file_id dir(uint64_t number)
+{
+    return (struct file_id){number, 1};
+}
+
+static void mark(const char *name, uint8_t hints, int64_t now)
+{
+    assert_true(settle_mark_name(set, dir(1), bytes_str(name), hints, now));
+}
+
+/* The names due at `now`, in order, each followed by a blank. */
+static const char *due(int64_t now, int64_t force_before)
+{
+    static char text[256];
+    struct settle_name name;
+    text[0] = '\0';
+    while (settle_take(set, now, force_before, &name, &bytes)) {
+        size_t len = strlen(text);
+        (void)snprintf(text + len, sizeof text - len, "%.*s ", (int)name.name.len, name.name.at);
+    }
+    return text;
+}
+
+static void test_due_when_quiet(void **state)
+{
+    (void)state;
+    assert_int_equal(settle_next_due(set), SETTLE_NEVER);
+    mark("a", HINT_NAME, 1000);
+    mark("b", HINT_NAME, 1100);
+    assert_int_equal(settle_next_due(set), 1300);
+    assert_string_equal(due(1299, 0), "");
+    assert_string_equal(due(1300, 0), "a ");
+    mark("b", HINT_ATTRIB, 1350); /* touched again: it waits anew */
+    assert_string_equal(due(1600, 0), "");
+    assert_string_equal(due(1650, 0), "b ");
+    assert_int_equal(settle_next_due(set), SETTLE_NEVER);
+    assert_int_equal(settle_name_count(set), 0);
+}
+
+static void test_max_delay_ends_all_waiting(void **state)
+{
+    (void)state;
+    struct settle_name name;
+    for (int64_t now = 1000; now < 6000; now += 100) {
+        mark("busy", HINT_CLOSED, now);
+        assert_string_equal(due(now, 0), "");
+    }
+    assert_int_equal(settle_next_due(set), 6000);
+    assert_true(settle_take(set, 6000, 0, &name, &bytes));
+    assert_int_equal(name.hints, HINT_CLOSED);
+    assert_int_equal(name.first_ns, 1000);
+    assert_false(name.held_too_long);
+}
+
+static void test_held_while_written(void **state)
+{
+    (void)state;
+    struct settle_name name;
+    mark("w", HINT_CONTENT, 1000);
+    mark("x", HINT_CONTENT, 1000);
+    assert_string_equal(due(5999, 0), "");
+    mark("x", HINT_CLOSED, 2000);
+    assert_int_equal(settle_next_due(set), 2300);
+    assert_string_equal(due(2300, 0), "x ");
+    assert_true(settle_take(set, 6000, 0, &name, &bytes));
+    assert_true(name.held_too_long);
+    mark("y", HINT_CONTENT, 7000);
+    mark("y", HINT_NAME, 7000); /* the name changed hands: nobody is known to write to it */
+    assert_string_equal(due(7300, 0), "y ");
+}
+
+static void test_force_takes_what_is_older(void **state)
+{
+    (void)state;
+    mark("old", HINT_CONTENT, 1000);
+    mark("new", HINT_NAME, 1050);
+    assert_true(settle_pending_before(set, 1050));
+    assert_string_equal(due(1060, 1050), "old ");
+    assert_false(settle_pending_before(set, 1050));
+    assert_true(settle_pending_before(set, 1051));
+}
+
+static void test_put_back(void **state)
+{
+    (void)state;
+    struct settle_name name;
+    mark("a", HINT_CLOSED, 1000);
+    assert_true(settle_take(set, 2000, 0, &name, &bytes));
+    name.deferrals = 2;
+    assert_true(settle_put_back(set, &name, 2000));
+    assert_true(settle_pending_before(set, 1));
+    assert_int_equal(settle_next_due(set), 2000);
+    assert_true(settle_take(set, 2000, 0, &name, &bytes));
+    assert_int_equal(name.deferrals, 2);
+    assert_int_equal(name.hints, HINT_CLOSED);
+    /* A look that gave no answer waits, is not pending for a barrier, and comes at once when
+     * something happens to the name. */
+    name.failures = 1;
+    assert_true(settle_put_back(set, &name, 9000));
+    assert_false(settle_pending_before(set, 8000));
+    assert_int_equal(settle_unknown_count(set), 1);
+    assert_string_equal(due(8000, 8000), "");
+    mark("a", HINT_ATTRIB, 8000);
+    assert_int_equal(settle_unknown_count(set), 0);
+    assert_string_equal(due(8300, 0), "a ");
+}
+
+static void test_put_back_in_order_of_due(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *name;
+        int64_t due;
+    } cases[] = {{"c", 300}, {"a", 100}, {"d", 400}, {"b", 200}};
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        struct settle_name name = {.dir = dir(1), .name = bytes_str(cases[i].name), .failures = 1};
+        assert_true(settle_put_back(set, &name, cases[i].due));
+    }
+    assert_string_equal(due(250, 0), "a b ");
+    assert_string_equal(due(1000, 0), "c d ");
+}
+
+static void test_take_one(void **state)
+{
+    (void)state;
+    struct settle_name name;
+    mark("a", HINT_NAME, 1000);
+    mark("b", HINT_CONTENT | HINT_CLOSED, 1000);
+    assert_false(settle_take_name(set, dir(2), bytes_str("b"), 1000, &name));
+    assert_true(settle_has_name(set, dir(1), bytes_str("b")));
+    assert_true(settle_take_name(set, dir(1), bytes_str("b"), 1000, &name));
+    assert_int_equal(name.hints, HINT_CONTENT | HINT_CLOSED);
+    assert_false(settle_has_name(set, dir(1), bytes_str("b")));
+    assert_string_equal(due(2000, 0), "a ");
+}
+
+static void test_marks(void **state)
+{
+    (void)state;
+    struct settle_mark got;
+    struct settle_mark late = {.dir = dir(7), .due_ns = 500, .failures = 3};
+    struct settle_mark early = {.dir = dir(8), .due_ns = 100};
+    assert_true(settle_mark_dir(set, &late));
+    assert_true(settle_mark_dir(set, &early));
+    assert_int_equal(settle_next_due(set), 100);
+    assert_true(settle_take_dir(set, 100, 0, &got));
+    assert_int_equal(got.dir.a, 8);
+    assert_false(settle_take_dir(set, 400, 0, &got));
+    assert_false(settle_take_dir(set, 400, 400, &got)); /* a failed one waits even for a barrier */
+    assert_false(settle_pending_before(set, 400));
+    struct settle_mark again = {.dir = dir(7), .due_ns = 450, .deep = true};
+    assert_true(settle_mark_dir(set, &again));
+    assert_true(settle_pending_before(set, 400));
+    assert_int_equal(settle_dir_count(set), 1);
+    assert_true(settle_take_dir(set, 450, 0, &got));
+    assert_true(got.deep);
+    assert_int_equal(settle_dir_count(set), 0);
+}
+
+static int count_name(void *ctx, const struct settle_name *name)
+{
+    (void)name;
+    ++*(size_t *)ctx;
+    return 0;
+}
+
+/* A full set turns into marks on the directories, and nothing is forgotten. */
+static void test_collapse(void **state)
+{
+    (void)state;
+    char text[32];
+    for (int i = 0; i < SETTLE_NAMES_MAX; i++) {
+        (void)snprintf(text, sizeof text, "f%d", i);
+        assert_true(
+            settle_mark_name(set, dir((uint64_t)(i % 50)), bytes_str(text), HINT_NAME, 1000));
+    }
+    size_t count = 0;
+    assert_int_equal(settle_each_name(set, count_name, &count), 0);
+    assert_int_equal(count, SETTLE_NAMES_MAX);
+    assert_true(settle_mark_name(set, dir(99), bytes_str("last"), HINT_NAME, 1001));
+    assert_int_equal(settle_name_count(set), 1);
+    assert_int_equal(settle_dir_count(set), 50);
+}
+
+/* Beyond that the caller is told to scan, and the set is empty. */
+static void test_overflow(void **state)
+{
+    (void)state;
+    for (uint64_t i = 0; i < SETTLE_MARKS_MAX; i++) {
+        struct settle_mark item = {.dir = dir(i), .due_ns = 1};
+        assert_true(settle_mark_dir(set, &item));
+    }
+    struct settle_mark more = {.dir = dir(SETTLE_MARKS_MAX), .due_ns = 1};
+    assert_false(settle_mark_dir(set, &more));
+    assert_int_equal(settle_dir_count(set), 0);
+    assert_int_equal(settle_next_due(set), SETTLE_NEVER);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_due_when_quiet, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_max_delay_ends_all_waiting, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_held_while_written, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_force_takes_what_is_older, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_put_back, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_put_back_in_order_of_due, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_take_one, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_marks, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_collapse, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_overflow, setup, teardown),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
