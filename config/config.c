@@ -118,6 +118,11 @@ static const char *name_fault(const char *name)
         return "the name is longer than 64 bytes";
     if (*name == '.' || *name == '-')
         return "a name must not begin with . or -";
+    /* Each folder's state lies beside these in the state directory. */
+    static const char *const taken[] = {"lock", "control.sock", "spoor.log"};
+    for (size_t i = 0; i < ARRAY_LEN(taken); i++)
+        if (strcmp(name, taken[i]) == 0)
+            return "this name is taken by a file of spoor's own in state_dir; choose another";
     for (; *name; name++) {
         char c = *name;
         if (!(c >= 'a' && c <= 'z') && !(c >= 'A' && c <= 'Z') && !(c >= '0' && c <= '9') &&

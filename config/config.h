@@ -96,10 +96,11 @@ int config_parse(const char *name, const char *base_dir, const char *text, size_
                  struct config **out, struct err *err);
 void config_free(struct config *config);
 
-/* What cannot be seen in the text alone: each folder exists and is a directory, no two
+/* What cannot be seen in the text alone: each folder that exists is a directory, no two
  * folders are the same or inside each other (by identity, not by spelling), the state directory
- * is not inside one, token files are private. First fault only. */
-int config_check_paths(const struct config *config, struct err *err);
+ * is not inside one, token files are private. First fault only. A folder that does not exist is no
+ * fault (its disk may be mounted later): a line about it is appended to `notes` (NULL allowed). */
+int config_check_paths(const struct config *config, struct buf *notes, struct err *err);
 
 const struct config_folder *config_find_folder(const struct config *config, const char *name);
 /* True when `upload` serves the folder called `name`. */

@@ -254,12 +254,16 @@ static int check_nesting(const struct config *config, size_t index, const struct
     size_t other;
     int fd;
 
+    bool missing = same(folders[index], (struct identity){0});
     for (other = 0; other < index; other++)
-        if (same(folders[index], folders[other]))
+        if (missing ? strcmp(folder->path, config->folders[other].path) == 0
+                    : same(folders[index], folders[other]))
             return err_set(err, ERR_INVALID, 0,
                            "%s:%d: folder '%s': '%s' is the same as folder '%s'", config->file,
                            line_of_path(config, index), folder->name, folder->path,
                            config->folders[other].name);
+    if (missing)
+        return 0; /* what it lies in shows when it is there */
     int rc = open_folder(config, index, &fd, err);
     if (rc != 0)
         return rc;
@@ -284,6 +288,18 @@ static int check_state_dir(const struct config *config, const struct identity *f
     int fd;
 
     (void)snprintf(path, sizeof path, "%s", config->daemon.state_dir); /* bounded on loading */
+    for (inside = 0; inside < config->folder_count; inside++) {
+        /* A folder that is missing is compared as it is spelt: it must not come to be as the state
+         * directory's parent. */
+        const char *folder = config->folders[inside].path;
+        size_t len = strlen(folder);
+        if (same(folders[inside], (struct identity){0}) && strncmp(path, folder, len) == 0 &&
+            (path[len] == '/' || path[len] == '\0'))
+            return err_set(err, ERR_INVALID, 0,
+                           "%s: state_dir '%s': lies inside folder '%s', which would journal the "
+                           "journal; set state_dir to a place outside",
+                           config->file, path, config->folders[inside].name);
+    }
     /* It may not exist yet: then the nearest ancestor that does decides. */
     while ((fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC)) < 0 && errno == ENOENT) {
         char *slash = strrchr(path, '/');
@@ -343,22 +359,40 @@ static int check_files(const struct config *config, struct err *err)
     return 0;
 }
 
-int config_check_paths(const struct config *config, struct err *err)
+/* A folder that is not there (a disk that is not mounted yet) is noted and keeps the identity 0:0,
+ * which no directory has. */
+static int identify_folder(const struct config *config, size_t index, struct identity *out,
+                           struct buf *notes, struct err *err)
+{
+    struct err why = {0};
+    int fd, rc = open_folder(config, index, &fd, &why);
+
+    if (rc == ERR_NOTFOUND) {
+        if (notes)
+            buf_addf(notes, "%s; it is waited for\n", why.text);
+        return 0;
+    }
+    if (rc != 0) {
+        if (err)
+            *err = why;
+        return rc;
+    }
+    int os = identify(fd, out);
+    (void)close(fd); /* opened to look only */
+    if (os != 0)
+        return err_os(err, os, "%s:%d: folder '%s': cannot look at '%s'", config->file,
+                      line_of_path(config, index), config->folders[index].name,
+                      config->folders[index].path);
+    return 0;
+}
+
+int config_check_paths(const struct config *config, struct buf *notes, struct err *err)
 {
     struct identity folders[CONFIG_FOLDERS_MAX] = {0};
     int rc = 0;
 
-    for (size_t i = 0; rc == 0 && i < config->folder_count; i++) {
-        int fd;
-        rc = open_folder(config, i, &fd, err);
-        if (rc != 0)
-            break;
-        int os = identify(fd, &folders[i]);
-        (void)close(fd); /* opened to look only */
-        if (os != 0)
-            rc = err_os(err, os, "%s:%d: folder '%s': cannot look at '%s'", config->file,
-                        line_of_path(config, i), config->folders[i].name, config->folders[i].path);
-    }
+    for (size_t i = 0; rc == 0 && i < config->folder_count; i++)
+        rc = identify_folder(config, i, &folders[i], notes, err);
     for (size_t i = 0; rc == 0 && i < config->folder_count; i++)
         rc = check_nesting(config, i, folders, err);
     if (rc == 0)

@@ -19,20 +19,20 @@ enum exit_code {
     EXIT_CONFIG = 78,
 };
 
-/* The options of all commands, parsed by cli_options.c from one table; a command gets those that its
- * own entry allows, anything else is EXIT_USAGE with the nearest option named. */
+/* The options of all commands, parsed by cli_options.c from one table; a command gets those that
+ * its own entry allows, anything else is EXIT_USAGE with the nearest option named. */
 struct cli {
-    const char *config_file; /* --config, or NULL: searched */
-    const char *folder;      /* --folder */
-    bool json;               /* --json */
-    bool null_ends;          /* -0 */
-    bool names;              /* --names */
-    bool follow, reverse, uploaded, server; /* --follow --reverse --uploaded --server */
-    const char *since, *until, *at; /* seq or time, as given */
-    int64_t count;           /* -n, -1 not given */
-    int64_t timeout_ns;      /* --timeout, -1 not given */
+    const char *config_file;                 /* --config, or NULL: searched */
+    const char *folder;                      /* --folder */
+    bool json;                               /* --json */
+    bool null_ends;                          /* -0 */
+    bool names;                              /* --names */
+    bool follow, reverse, uploaded, server;  /* --follow --reverse --uploaded --server */
+    const char *since, *until, *at;          /* seq or time, as given */
+    int64_t count;                           /* -n, -1 not given */
+    int64_t timeout_ns;                      /* --timeout, -1 not given */
     const char *listen, *store, *token_file; /* collect */
-    const char **args;       /* what remains: SEQ, PATH, check|show|paths ... */
+    const char **args;                       /* what remains: SEQ, PATH, check|show|paths ... */
     int arg_count;
 };
 
@@ -62,8 +62,8 @@ int cli_verify(const struct cli *cli);
 /* The whole command line: what main() calls. */
 int cli_main(int argc, char **argv);
 
-/* Shared by the commands (cli_common.c). Each prints its error to stderr and returns an exit code in
- * *code when it fails. */
+/* Shared by the commands (cli_common.c). Each prints its error to stderr and returns an exit code
+ * in *code when it fails. */
 struct config *cli_load_config(const struct cli *cli, int *code);
 /* The one folder meant: --folder, or the only one; else an error that names them. */
 const struct config_folder *cli_pick_folder(const struct cli *cli, const struct config *config,
@@ -76,6 +76,8 @@ struct reader *cli_open_reader(const struct config *config, const struct config_
 /* Prints "spoor: text" to stderr, terminal-safe, and gives the exit code for err->code. */
 int cli_fail(const struct err *err);
 void cli_say(const char *format, ...) PRINTF_LIKE(1, 2);
+/* Each newline-terminated line of the buffer, after "spoor: ". */
+void cli_say_lines(const struct buf *lines);
 /* Writes the buffer to stdout; EXIT_FAILED when stdout fails (a closed pipe is quiet). */
 int cli_write(struct buf *buf);
 /* Colour and live lines: stdout is a terminal, TERM is not dumb, NO_COLOR is unset. */

@@ -55,6 +55,15 @@ void cli_say(const char *format, ...)
     buf_deinit(&line);
 }
 
+void cli_say_lines(const struct buf *lines)
+{
+    for (size_t at = 0; at < lines->len;) {
+        size_t len = strcspn(lines->data + at, "\n");
+        cli_say("spoor: %.*s", (int)len, lines->data + at);
+        at += len + 1;
+    }
+}
+
 int cli_fail(const struct err *err)
 {
     cli_say("spoor: %s", err->text[0] ? err->text : err_code_name(err->code));

@@ -20,7 +20,9 @@ static int check(const struct cli *cli, struct buf *out)
 
     if (!config)
         return code;
-    if (config_check_paths(config, &err) != 0) {
+    struct buf notes;
+    buf_init(&notes, CONFIG_FILE_MAX);
+    if (config_check_paths(config, &notes, &err) != 0) {
         (void)cli_fail(&err); /* the code is that of the configuration */
         code = EXIT_CONFIG;
     } else if (cli->json) {
@@ -32,6 +34,8 @@ static int check(const struct cli *cli, struct buf *out)
     } else {
         buf_addf(out, "%s: ok\n", config->file);
     }
+    cli_say_lines(&notes);
+    buf_deinit(&notes);
     config_free(config);
     return code;
 }

@@ -32,9 +32,16 @@
 static struct config *load_checked(const struct cli *cli, int *code)
 {
     struct err err = {0};
+    struct buf notes;
     struct config *config = cli_load_config(cli, code);
 
-    if (!config || config_check_paths(config, &err) == 0)
+    if (!config)
+        return NULL;
+    buf_init(&notes, CONFIG_FILE_MAX);
+    int rc = config_check_paths(config, &notes, &err);
+    cli_say_lines(&notes);
+    buf_deinit(&notes);
+    if (rc == 0)
         return config;
     (void)cli_fail(&err); /* the code is that of the configuration */
     *code = EXIT_CONFIG;

@@ -207,7 +207,7 @@ static int load_again(struct daemon *daemon, struct config **out, struct err *er
     int rc = config_load(daemon->config->file, &config, err);
 
     if (rc == 0)
-        rc = config_check_paths(config, err);
+        rc = config_check_paths(config, NULL, err);
     if (rc == 0 && strcmp(config->daemon.state_dir, daemon->config->daemon.state_dir) != 0)
         rc = err_set(err, ERR_UNSUPPORTED, 0,
                      "state_dir is another now: that takes a stop and a start");
