@@ -110,7 +110,7 @@ static void take_due_locked(struct observe *o, int64_t force_before_ns)
                                     .hints = name.hints,
                                     .deferrals = name.deferrals,
                                     .failures = name.failures,
-                                    .held_too_long = name.held_too_long};
+                                    .open = name.open};
         observe_queue_item(o, &item);
     }
     while (o->rc == 0 && o->dir_count < OBSERVE_NAMES_MAX &&
@@ -211,7 +211,8 @@ static bool put_back(struct observe *o, const struct observe_item *item, int64_t
                                .hints = item->hints,
                                .deferrals = item->deferrals,
                                .failures = item->failures,
-                               .first_ns = item->first_ns};
+                               .first_ns = item->first_ns,
+                               .open = item->open};
     return settle_put_back(o->env.settle, &name, due_ns);
 }
 
@@ -246,8 +247,8 @@ static bool put_names_back_locked(struct observe *o, int64_t now_ns)
     return ok;
 }
 
-/* What the round learned of a directory goes into the tree; one that is still to be listed is marked.
- * Not under the lock, because unwatching calls the watch. */
+/* What the round learned of a directory goes into the tree; one that is still to be listed is
+ * marked. Not under the lock, because unwatching calls the watch. */
 static bool finish_dir(struct observe *o, const struct observe_dir *state, int64_t now_ns)
 {
     struct entry *entry = tree_dir(o->env.tree, state->dir);

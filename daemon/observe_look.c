@@ -126,7 +126,9 @@ static size_t spell(struct observe *o, struct file_id dir, struct bytes name,
         return 0;
     }
     end += len - name.len;
-    memcpy(end, name.at, name.len);
+    if (name.len > 0) { /* a directory itself is named by an empty name, which has no bytes */
+        memcpy(end, name.at, name.len);
+    }
     for (size_t i = count; i-- > 0;) {
         levels[i].offset = (size_t)(end - o->path.data);
         if (i > 0 && located(o, levels[i].dir, &parent, &part)) {
@@ -224,7 +226,7 @@ static bool has_writer(struct observe *o, const struct observe_item *item)
 {
     struct disk_dir *open;
     int os;
-    if (!item->held_too_long || reach_dir(o->reach, item->dir, &open, &os) != REACH_OK) {
+    if (!item->open || reach_dir(o->reach, item->dir, &open, &os) != REACH_OK) {
         return false;
     }
     /* 0 is a sure no; without an answer the missing close is all that is known. */
@@ -280,9 +282,9 @@ static void take_flag(struct observe *o, struct observe_item *item)
 {
     struct settle_name taken;
     pthread_mutex_lock(o->env.lock);
-    if (settle_take_name(o->env.settle, item->dir, item->name, o->now_ns, &taken)) {
+    if (settle_take_name(o->env.settle, item->dir, item->name, &taken)) {
         item->hints |= taken.hints;
-        item->held_too_long |= taken.held_too_long;
+        item->open |= taken.open;
         item->first_ns = taken.first_ns < item->first_ns ? taken.first_ns : item->first_ns;
         item->deferrals = taken.deferrals > item->deferrals ? taken.deferrals : item->deferrals;
         item->failures = taken.failures > item->failures ? taken.failures : item->failures;

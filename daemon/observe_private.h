@@ -14,7 +14,7 @@ struct observe_item {
     struct bytes name; /* lives as long as the round */
     int64_t first_ns;
     uint8_t hints, deferrals, failures;
-    bool held_too_long;
+    bool open;
 };
 
 struct observe_items {

@@ -294,10 +294,12 @@ bool settle_mark_name(struct settle *settle, struct file_id dir, struct bytes na
     }
     node->hints |= hints;
     node->last_ns = now_ns;
-    if (hints & (HINT_CLOSED | HINT_NAME)) {
+    if (hints & HINT_CLOSED) {
         node->open = false;
     } else if (hints & HINT_CONTENT) {
         node->open = true;
+    } else if (hints & HINT_NAME) {
+        node->open = false; /* the name changed hands: nobody is known to write to it */
     }
     if (waits) {
         join_age(settle, node);
@@ -327,20 +329,20 @@ bool settle_put_back(struct settle *settle, const struct settle_name *name, int6
     node->hints = name->hints;
     node->deferrals = name->deferrals;
     node->failures = name->failures;
+    node->open = name->open;
     enqueue_later(settle, node, due_ns);
     return true;
 }
 
-static void export_node(const struct settle *settle, const struct node *node, int64_t now_ns,
-                        struct settle_name *out)
+static void export_node(const struct node *node, struct settle_name *out)
 {
     *out = (struct settle_name){.dir = node->dir,
                                 .name = bytes_of(node->name, node->name_len),
                                 .hints = node->hints,
                                 .deferrals = node->deferrals,
                                 .failures = node->failures,
-                                .first_ns = node->first_ns};
-    out->held_too_long = node->open && now_ns - node->first_ns >= settle->times.max_delay_ns;
+                                .first_ns = node->first_ns,
+                                .open = node->open};
 }
 
 static struct node *find_due(const struct settle *settle, int64_t now_ns, int64_t force_before_ns)
@@ -357,11 +359,11 @@ static struct node *find_due(const struct settle *settle, int64_t now_ns, int64_
     return waiting && waiting->due_ns <= now_ns ? waiting : NULL;
 }
 
-static void take(struct settle *settle, struct node **slot, int64_t now_ns, struct settle_name *out,
+static void take(struct settle *settle, struct node **slot, struct settle_name *out,
                  struct buf *bytes)
 {
     struct node *node = detach(settle, slot);
-    export_node(settle, node, now_ns, out);
+    export_node(node, out);
     if (bytes) {
         buf_reset(bytes);
         buf_add(bytes, node->name, node->name_len);
@@ -380,18 +382,18 @@ bool settle_take(struct settle *settle, int64_t now_ns, int64_t force_before_ns,
         return false;
     }
     struct bytes name = bytes_of(node->name, node->name_len);
-    take(settle, find_slot(settle, node->dir, name), now_ns, out, bytes);
+    take(settle, find_slot(settle, node->dir, name), out, bytes);
     return true;
 }
 
-bool settle_take_name(struct settle *settle, struct file_id dir, struct bytes name, int64_t now_ns,
+bool settle_take_name(struct settle *settle, struct file_id dir, struct bytes name,
                       struct settle_name *out)
 {
     struct node **slot = find_slot(settle, dir, name);
     if (!*slot) {
         return false;
     }
-    take(settle, slot, now_ns, out, NULL);
+    take(settle, slot, out, NULL);
     out->name = name;
     return true;
 }
@@ -405,7 +407,7 @@ int settle_each_name(const struct settle *settle,
     for (size_t i = 0; i < ARRAY_LEN(lists); i++) {
         for (const struct node *node = lists[i]->head; node; node = node->age.next) {
             struct settle_name name;
-            export_node(settle, node, node->first_ns, &name);
+            export_node(node, &name);
             int rc = visit(ctx, &name);
             if (rc != 0) {
                 return rc;

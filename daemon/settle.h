@@ -29,9 +29,9 @@ struct settle_name {
     struct bytes name; /* lives until the name is taken or the set changes */
     uint8_t hints;     /* enum hint_flag, gathered */
     uint8_t deferrals;
-    uint8_t failures;   /* looks in a row that gave "unknown" */
-    bool held_too_long; /* due by max_delay while a writer seemed to have it open */
-    int64_t first_ns;   /* dirty since */
+    uint8_t failures; /* looks in a row that gave "unknown" */
+    bool open;        /* written and not closed since */
+    int64_t first_ns; /* dirty since */
 };
 
 /* A directory to be listed: with all below it when deep. */
@@ -61,7 +61,7 @@ struct buf;
 bool settle_take(struct settle *settle, int64_t now_ns, int64_t force_before_ns,
                  struct settle_name *out, struct buf *bytes);
 /* Takes this very name if it is dirty (the round looks at it anyway); out->name is `name`. */
-bool settle_take_name(struct settle *settle, struct file_id dir, struct bytes name, int64_t now_ns,
+bool settle_take_name(struct settle *settle, struct file_id dir, struct bytes name,
                       struct settle_name *out);
 bool settle_take_dir(struct settle *settle, int64_t now_ns, int64_t force_before_ns,
                      struct settle_mark *out);

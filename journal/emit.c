@@ -3,7 +3,7 @@
  * asked of the tree.
  *
  * Termination: a create waits for a delete or a move, a delete waits for a move; so a stuck
- * set holds a move, two that want each other's places are one exchange, else one entry is
+ * set holds a move; two that want each other's places are one exchange, else one entry is
  * parked; each entry parks at most once a round. */
 #include "plan.h"
 
@@ -426,25 +426,49 @@ static int compare_attrs(const struct plan *plan, const struct plan_item *item)
     return seen.hints & HINT_SCAN ? CHANGE_MODIFY : CHANGE_GAP;
 }
 
+static void emit_attributes(struct emitter *emitter, struct plan_item *item)
+{
+    int kind = item->kept ? compare_attrs(emitter->plan, item) : 0;
+    if (kind == 0) {
+        return;
+    }
+    if (tree_set_attrs(item->kept, &item->fact->attrs) != 0) {
+        emitter->rc = ERR_NOMEM;
+        return;
+    }
+    bool quiet = kind == CHANGE_GAP;
+    struct edit edit = edit_of(emitter, quiet ? CHANGE_ATTRIB : (enum change_kind)kind, item->kept);
+    edit.quiet = quiet;
+    edit.flags = !quiet && item->fact->partial ? CHANGE_PARTIAL : 0;
+    add(emitter, &edit);
+}
+
 static void run_attributes(struct emitter *emitter)
 {
+    for (size_t i = 0; i < emitter->plan->count && emitter->rc == 0; i++) {
+        emit_attributes(emitter, &emitter->plan->items[i]);
+    }
+}
+
+/* A rule file's own row comes before what it makes ignored (RULES 12), where that can be. */
+static void run_rule_files(struct emitter *emitter)
+{
     struct plan *plan = emitter->plan;
+    struct bytes rules = bytes_str(TREE_RULES_NAME);
     for (size_t i = 0; i < plan->count && emitter->rc == 0; i++) {
         struct plan_item *item = &plan->items[i];
-        int kind = item->kept ? compare_attrs(plan, item) : 0;
-        if (kind == 0) {
+        if (!bytes_equal(item->fact->name, rules)) {
             continue;
         }
-        if (tree_set_attrs(item->kept, &item->fact->attrs) != 0) {
-            emitter->rc = ERR_NOMEM;
-            return;
+        struct entry *parent = tree_dir(plan->tree, item->fact->dir);
+        if (item->want == WANT_CREATE && parent && !tree_find(plan->tree, parent, rules)) {
+            emit_create(emitter, item, parent);
+        } else if (item->victim && item->want == WANT_CREATE && item->fact->type == ENTRY_FILE &&
+                   item->victim->type == ENTRY_FILE) {
+            emit_replaced(emitter, item);
         }
-        bool quiet = kind == CHANGE_GAP;
-        struct edit edit =
-            edit_of(emitter, quiet ? CHANGE_ATTRIB : (enum change_kind)kind, item->kept);
-        edit.quiet = quiet;
-        edit.flags = !quiet && item->fact->partial ? CHANGE_PARTIAL : 0;
-        add(emitter, &edit);
+        emit_attributes(emitter, item);
+        item->kept = NULL;
     }
 }
 
@@ -453,6 +477,7 @@ int plan_emit(struct plan *plan, struct err *err)
     struct emitter emitter = {.plan = plan};
     buf_init(&emitter.path, PATH_LIMIT);
     buf_init(&emitter.from, PATH_LIMIT);
+    run_rule_files(&emitter);
     while (plan->waiting && emitter.rc == 0) {
         bool any = run_deletes(&emitter);
         any = run_moves(&emitter) || any;

@@ -18,7 +18,7 @@ struct tree_source;
 
 #define JOURNAL_FILE          "journal.db"
 #define JOURNAL_ID_FILE       "journal.id"
-#define JOURNAL_ID_SIZE       40     /* bytes of its text form, NUL included */
+#define JOURNAL_ID_SIZE       40 /* bytes of its text form, NUL included */
 #define JOURNAL_CONSUMERS_MAX 256
 #define JOURNAL_RESERVE_BYTES (256 << 10) /* released when the disk is full */
 
@@ -51,7 +51,8 @@ void journal_close(struct journal *journal);
 const struct journal_info *journal_info(const struct journal *journal);
 
 /* Fills an empty tree with every directory and all counts, in one pass that also verifies
- * tree_sum: ERR_CORRUPT when it does not hold. */
+ * tree_sum: ERR_CORRUPT when it does not hold; after a failure the tree is half filled. The root's
+ * identity and mode are left to the caller. */
 int journal_load_tree(struct journal *journal, struct tree *tree, struct err *err);
 /* The source from which that tree gets its files; valid while the journal is open. */
 struct tree_source journal_tree_source(struct journal *journal);
@@ -59,8 +60,8 @@ struct tree_source journal_tree_source(struct journal *journal);
 /* Applies the edits to the tree table, appends one row for each that is not quiet (seq continues
  * from last_seq, sum chained, CHANGE_END on the last), all in one transaction. An edit whose key
  * is not as it says (row absent, name taken, other id) is ERR_CORRUPT. `edits` may be thousands. */
-int journal_commit(struct journal *journal, const struct edit *edits, size_t count,
-                   int64_t wall_ms, struct err *err);
+int journal_commit(struct journal *journal, const struct edit *edits, size_t count, int64_t wall_ms,
+                   struct err *err);
 
 /* Opens or closes the gap: one row each, in its own transaction; a second open while one is open,
  * or a close without one, does nothing. `reason` is a CHANGE_OVERFLOW, ... flag. */
@@ -74,8 +75,7 @@ int journal_set_root(struct journal *journal, struct file_id root, int64_t fs_ty
 
 /* Consumers: an upload or a reader whose acknowledged seq keeps rows from being purged. Adding one
  * that exists does nothing. A new one starts at `acked` (0: it wants everything). */
-int journal_consumer_add(struct journal *journal, const char *name, int64_t acked,
-                         struct err *err);
+int journal_consumer_add(struct journal *journal, const char *name, int64_t acked, struct err *err);
 int journal_consumer_remove(struct journal *journal, const char *name, struct err *err);
 /* Acknowledges up to `seq` (only grows, never past last_seq: else ERR_INVALID) and forgets the
  * stored batch when it is covered. */
@@ -92,8 +92,8 @@ struct journal_batch {
     uint64_t prev_sum, last_sum; /* of rows first-1 and last */
     int64_t rows;                /* rows inside */
     bool gzip;
-    bool newest;       /* `last` was the newest row when it was formed */
-    uint64_t tree_sum; /* meaningful when newest */
+    bool newest;        /* `last` was the newest row when it was formed */
+    uint64_t tree_sum;  /* meaningful when newest */
     uint8_t digest[32]; /* SHA-256 of `body` */
     struct bytes body;
 };

@@ -53,9 +53,9 @@ int mirror_apply(struct mirror *mirror, const struct mirror_batch *batch,
                  enum mirror_outcome *outcome, struct err *err);
 
 struct reader_entry;
-/* The mirrored tree in one snapshot, depth first, names in byte order: the order of reader_tree(). */
-int mirror_tree(struct mirror *mirror,
-                int (*visit)(void *ctx, const struct reader_entry *entry), void *ctx,
-                struct err *err);
+/* The mirrored tree in one snapshot, depth first, names in byte order: the order of reader_tree().
+ */
+int mirror_tree(struct mirror *mirror, int (*visit)(void *ctx, const struct reader_entry *entry),
+                void *ctx, struct err *err);
 
 #endif

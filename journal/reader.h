@@ -19,14 +19,15 @@ int reader_info(struct reader *reader, struct journal_info *out, struct err *err
 int reader_entry_count(struct reader *reader, int64_t *out, struct err *err);
 
 /* Rows first..last in order (or the reverse), each checked against the chain (reverse: not).
- * `visit` gets bytes that live for the call; nonzero ends the walk and is returned. A row whose
- * checksum does not fit is ERR_CORRUPT with its seq. */
+ * `visit` gets bytes that live for the call; nonzero ends the walk and is returned; it may make the
+ * reader's other calls, not this one. A row whose checksum does not fit is ERR_CORRUPT with its
+ * seq. */
 struct reader_range {
     int64_t first; /* lowest seq wanted */
     int64_t last;  /* highest */
     bool reverse;
-    bool verify;           /* check the chain while reading */
-    struct bytes below;    /* len 0: all; else only rows whose path or from is at or below it */
+    bool verify;        /* check the chain while reading */
+    struct bytes below; /* len 0: all; else only rows whose path or from is at or below it */
     int64_t since_ms, until_ms; /* wall time of the row; 0 and INT64_MAX for all */
 };
 int reader_rows(struct reader *reader, const struct reader_range *range,
@@ -38,7 +39,7 @@ int reader_sum(struct reader *reader, int64_t seq, uint64_t *out, struct err *er
 struct reader_consumer {
     char name[65];
     int64_t acked;
-    int64_t acked_ms;         /* wall time of the last acknowledgement, 0 never */
+    int64_t acked_ms;          /* wall time of the last acknowledgement, 0 never */
     int64_t oldest_pending_ms; /* wall time of row acked+1, 0 none */
     char error[512];
     int64_t error_ms;
@@ -67,7 +68,7 @@ int reader_tree(struct reader *reader, struct journal_info *at,
                 int (*visit)(void *ctx, const struct reader_entry *entry), void *ctx,
                 struct err *err);
 /* The tree as it was after row `seq`, rebuilt by replaying rows 1..seq: ERR_NOTFOUND when rows have
- * been purged (the text names the floor). Same order, same visit. */
+ * been purged (the text names the floor). Same order, same visit; identity and ctime are 0. */
 int reader_tree_at(struct reader *reader, int64_t seq,
                    int (*visit)(void *ctx, const struct reader_entry *entry), void *ctx,
                    struct err *err);

@@ -14,7 +14,8 @@ int rowread_open(struct rowread **out, struct err *err);
 void rowread_close(struct rowread *reader);
 /* One object without its newline. Checks every field: kind and type known, paths valid (not
  * empty, no empty, "." or ".." component, no NUL, no leading or trailing '/'), numbers in range.
- * Bytes of *out live until the next call. ERR_INVALID with what is wrong. Unknown keys are let be. */
+ * Bytes of *out live until the next call. ERR_INVALID with what is wrong. Unknown keys are let be.
+ */
 int rowread_parse(struct rowread *reader, const char *line, size_t len, struct change *out,
                   struct err *err);
 /* The folder that the row parsed last names, "" none; lives until the next call. */

@@ -23,17 +23,28 @@ static char *put(char *at, const char *text)
     return at + len;
 }
 
+/* Two digits at a time: the divisions are what a number costs. */
+static const char pairs[] = "00010203040506070809101112131415161718192021222324252627282930313233"
+                            "34353637383940414243444546474849505152535455565758596061626364656667"
+                            "6869707172737475767778798081828384858687888990919293949596979899";
+
 static char *put_u64(char *at, uint64_t value)
 {
     char digits[20];
-    size_t count = 0;
-    do {
-        digits[count++] = (char)('0' + value % 10);
-        value /= 10;
-    } while (value);
-    while (count)
-        *at++ = digits[--count];
-    return at;
+    size_t start = sizeof digits;
+    while (value >= 100) {
+        start -= 2;
+        memcpy(digits + start, pairs + value % 100 * 2, 2);
+        value /= 100;
+    }
+    if (value >= 10) {
+        start -= 2;
+        memcpy(digits + start, pairs + value * 2, 2);
+    } else {
+        digits[--start] = (char)('0' + value);
+    }
+    memcpy(at, digits + start, sizeof digits - start);
+    return at + (sizeof digits - start);
 }
 
 static char *put_i64(char *at, int64_t value)
@@ -47,10 +58,14 @@ static char *put_i64(char *at, int64_t value)
 /* Exactly `width` digits, with leading zeros. */
 static char *put_digits(char *at, unsigned value, int width)
 {
-    for (int i = width - 1; i >= 0; i--) {
-        at[i] = (char)('0' + value % 10);
-        value /= 10;
+    int i = width;
+    while (i >= 2) {
+        i -= 2;
+        memcpy(at + i, pairs + value % 100 * 2, 2);
+        value /= 100;
     }
+    if (i)
+        at[0] = (char)('0' + value % 10);
     return at + width;
 }
 

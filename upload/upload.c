@@ -19,7 +19,6 @@
 
 struct upload {
     struct delivery_shared shared;
-    struct delivery **deliveries;
     size_t count;
     size_t turn; /* the thread's: whose turn is next */
     struct wake wake;
@@ -28,6 +27,7 @@ struct upload {
     atomic_bool retry_now;
     bool started;
     pthread_t thread;
+    struct delivery *deliveries[]; /* `count` of them */
 };
 
 const char *upload_state_name(enum upload_state state)
@@ -89,11 +89,13 @@ static void *run(void *arg)
 int upload_open(const struct config_upload *config, const struct upload_journal *journals,
                 size_t count, struct upload **out, struct err *err)
 {
-    struct upload *upload = calloc(1, sizeof *upload);
+    if (count > CONFIG_FOLDERS_MAX)
+        return err_set(err, ERR_LIMIT, 0, "cannot set up upload '%s': over %d folders",
+                       config->name, CONFIG_FOLDERS_MAX);
+    struct upload *upload = calloc(1, sizeof *upload + count * sizeof(struct delivery *));
     if (!upload)
         return err_set(err, ERR_NOMEM, 0, "cannot set up upload '%s': out of memory", config->name);
     struct delivery_shared *shared = &upload->shared;
-    int code;
     upload->wake.fd = -1;
     shared->config = config;
     batch_init(&shared->batch);
@@ -102,12 +104,7 @@ int upload_open(const struct config_upload *config, const struct upload_journal 
     atomic_init(&upload->stopping, false);
     atomic_init(&upload->notified, false);
     atomic_init(&upload->retry_now, false);
-    upload->deliveries = calloc(count ? count : 1, sizeof *upload->deliveries);
-    if (!upload->deliveries) {
-        code = err_set(err, ERR_NOMEM, 0, "cannot set up upload '%s': out of memory", config->name);
-        goto out;
-    }
-    code = wake_open(&upload->wake, err);
+    int code = wake_open(&upload->wake, err);
     if (!code)
         code = osfile_random(&shared->random, sizeof shared->random, err);
     if (!code)
@@ -118,8 +115,6 @@ int upload_open(const struct config_upload *config, const struct upload_journal 
         code = delivery_new(shared, &journals[i], &upload->deliveries[i], err);
         upload->count += code == 0;
     }
-
-out:
     if (code)
         upload_close(upload);
     else
@@ -165,7 +160,6 @@ void upload_close(struct upload *upload)
     }
     for (size_t i = 0; i < upload->count; i++)
         delivery_free(upload->deliveries[i]);
-    free(upload->deliveries);
     transport_close(upload->shared.transport);
     batch_writer_free(upload->shared.writer);
     batch_deinit(&upload->shared.batch);

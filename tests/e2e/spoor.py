@@ -149,6 +149,8 @@ class Spoor:
         return [json.loads(line) for line in self.run(*arguments, "--json", **more).splitlines()]
 
     def sync(self, uploaded=False):
+        if self.daemon:
+            self.daemon.wait_ready()
         self.run("sync", "--timeout", "100s", *(["--uploaded"] if uploaded else []))
 
     def rows(self, since=1):
@@ -207,6 +209,7 @@ class Spoor:
             raise AssertionError("the daemon had ended by itself: %d\n%s" % (status, daemon.text()))
 
     def stop(self, how=signal.SIGTERM):
+        self.daemon.wait_ready()  # before that a signal ends it as any program
         began = time.monotonic()
         status = self.daemon.end(how)
         took = time.monotonic() - began
@@ -242,6 +245,8 @@ class Spoor:
         return {path_of(item): public(item) for item in self.objects("tree", *arguments)}
 
     def server_tree(self):
+        if not self.last_seq():
+            return {}  # nothing was sent: the server has not heard of the journal
         journal = os.path.basename(self.store_files()[0])[:-3]
         url = "http://127.0.0.1:%d/v1/journals/%s/tree" % (self.settings["port"], journal)
         with urllib.request.urlopen(url, timeout=CALL_LIMIT_S) as answer:
@@ -265,6 +270,8 @@ class Spoor:
 
     def check_seqs(self):
         last = self.last_seq()
+        if not last:
+            return
         files = self.store_files()
         assert len(files) == 1, files
         store = sqlite3.connect("file:%s?mode=ro" % files[0], uri=True)

@@ -251,7 +251,7 @@ class Commands(spoor.Case):
         self.assertEqual((folder["state"], folder["backend"]), ("watching", "inotify"))
         self.assertEqual((folder["entries"], folder["last_seq"], folder["watches"]), (4, 5, 2))
         self.assertEqual((upload["acked"], upload["pending"]), (5, 0))
-        self.assertIn("running (pid %d" % s.daemon.process.pid, s.run("status").decode())
+        self.assertIn("running (process %d" % s.daemon.process.pid, s.run("status").decode())
         s.server_kill()
         write(self.at("x"), "x")
         s.run("sync", "--uploaded", "--timeout", "1s", code=TIMEOUT)
@@ -429,9 +429,7 @@ class Life(spoor.Case):
         s.server_start()
         s.write_config()
         s.run("stop")  # none runs: no failure
-        s.run("start")
-        pid = int(re.search(r"process (\d+)", s.last_error).group(1))
-        self.addCleanup(self.kill, pid)
+        pid = self.start()
         write(os.path.join(s.folder, "a"), "1")
         s.check()
         s.run("start", code=FAILED)
@@ -441,16 +439,12 @@ class Life(spoor.Case):
         began = time.monotonic()
         s.run("stop")
         self.assertLess(time.monotonic() - began, 2 if not spoor.OPTIONS.quick else 20)
-        self.assertFalse(os.path.exists("/proc/%d" % pid))
+        self.assertIn("not running", s.run("status").decode())
         s.run("stop")
-        s.run("start")
-        pid = int(re.search(r"process (\d+)", s.last_error).group(1))
-        self.addCleanup(self.kill, pid)
+        pid = self.start()
         os.kill(pid, signal.SIGKILL)
         self.wait_unlocked()
-        s.run("start")
-        pid = int(re.search(r"process (\d+)", s.last_error).group(1))
-        self.addCleanup(self.kill, pid)
+        pid = self.start()
         s.check()
         s.run("stop")
         log = os.path.join(s.top, "state", "spoor.log")
@@ -469,21 +463,40 @@ class Life(spoor.Case):
     def wait_unlocked(self):
         """The killed daemon is nobody's child here: its end is seen by its lock."""
         with open(os.path.join(self.s.top, "state", "lock"), "r+b") as lock:
-            fcntl.lockf(lock, fcntl.LOCK_EX)
+            fcntl.flock(lock, fcntl.LOCK_EX)
+
+    def start(self):
+        """In the background; ended with the test whatever happens."""
+        self.s.run("start")
+        pid = int(re.search(r"process (\d+)", self.s.last_error).group(1))
+        self.addCleanup(self.kill, pid)
+        return pid
 
     def test_failing_start(self):
         s = self.s
         s.settings["port"] = 9
         s.write_config()
-        os.rmdir(s.folder)
-        s.run("start", code=CONFIG)
-        self.assertIn("docs", s.last_error)
-        os.mkdir(s.folder)
-        os.mkdir(os.path.join(s.top, "state"), 0o700)
-        os.mkdir(os.path.join(s.top, "state", "docs"), 0o700)
-        write(os.path.join(s.top, "state", "control.sock"), "in the way")
-        s.run("start")  # what is left of a socket is no obstacle
+        state = os.path.join(s.top, "state")
+        write(state, "a file in the way")
+        s.run("start", code=FAILED)
+        self.assertIn(state, s.last_error)
+        os.unlink(state)
+        os.mkdir(state, 0o700)
+        write(os.path.join(state, "control.sock"), "in the way")
+        self.start()  # what is left of a socket is no obstacle
         s.run("stop")
+
+    def test_folder_comes_later(self):
+        """A folder that is not there at the start is waited for."""
+        s = self.s
+        os.rmdir(s.folder)
+        s.start()
+        os.mkdir(s.folder)
+        write(os.path.join(s.folder, "f"), "x")
+        s.stop()
+        s.start()
+        s.check()
+        self.assertEqual(sorted(s.tree()), [b"f"])
 
     def test_reload(self):
         s = self.s
@@ -499,8 +512,14 @@ class Life(spoor.Case):
         s.settings["folder_lines"] = "ingore = *.tmp"
         s.write_config()
         s.daemon.process.send_signal(signal.SIGHUP)
+        # Requests are answered after signals: now the file has been read. Commands read it too.
         s.settings["folder_lines"] = "ignore = *.tmp"
+        good = s.config + ".good"
+        s.config, bad = good, s.config
         s.write_config()
+        s.sync()
+        os.rename(good, bad)
+        s.config = bad
         s.check(ignored=[b"a.tmp"])
         self.assertIn("ingore", "\n".join(s.daemon.lines))
         s.stop()

@@ -348,7 +348,7 @@ static void choose(struct simdaemon *d, uint64_t bits, bool all)
     for (int i = 0; i < chosen.count; i++) {
         struct settle_name taken;
         struct settle_name *name = &chosen.names[i];
-        (void)settle_take_name(d->settle, name->dir, name->name, d->now_ns, &taken);
+        (void)settle_take_name(d->settle, name->dir, name->name, &taken);
         bool now = all || (bits >> (i % 64) & 1);
         (void)settle_put_back(d->settle, &taken, now ? 0 : INT64_C(100) * FAR);
     }

@@ -106,6 +106,21 @@ void temp_remove(const struct temp_dir *dir, const char *path)
     check(!failed, "cannot remove", path);
 }
 
+void temp_link_many(const struct temp_dir *dir, const char *prefix, int count)
+{
+    char first[300], path[300];
+    for (int i = 0; i < count; i++) {
+        snprintf(path, sizeof path, "%.280s%d", prefix, i);
+        /* ext4 takes 65,000 links to one file. */
+        if (i % 50000 == 0) {
+            memcpy(first, path, sizeof first);
+            temp_write(dir, path, "");
+        } else {
+            check(linkat(dir->fd, first, dir->fd, path, 0) == 0, "cannot link", path);
+        }
+    }
+}
+
 int temp_child(int (*work)(void *ctx), void *ctx)
 {
     int status = 0;

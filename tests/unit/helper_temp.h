@@ -21,6 +21,9 @@ void temp_rename(const struct temp_dir *dir, const char *from, const char *to);
 /* Removes one file or empty directory. */
 void temp_remove(const struct temp_dir *dir, const char *path);
 
+/* Makes <prefix>0, <prefix>1, ... `count` names of one new file: cheaper than as many files. */
+void temp_link_many(const struct temp_dir *dir, const char *prefix, int count);
+
 /* Runs work(ctx) in a child process and returns its exit code; what it prints is shown. */
 int temp_child(int (*work)(void *ctx), void *ctx);
 /* In a child: become a user without rights. False when that is not possible. */

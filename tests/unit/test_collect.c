@@ -148,9 +148,8 @@ struct twist {
     size_t body_len;
     size_t cut_bytes; /* the last so many bytes are announced and not sent */
     size_t flip_byte; /* 1-based: this byte of the body is damaged on the way */
-    int64_t shift;    /* added to first and last */
     uint64_t prev_xor, sum_xor, tree_xor;
-    int64_t epoch_add;
+    long long epoch_add;
 };
 
 static void add_header(struct buf *out, const struct twist *twist, const char *name,
@@ -188,9 +187,9 @@ static int post(struct rig *rig, const struct twist *twist)
         add_header(&request, twist, "Content-Encoding", "gzip");
     add_header(&request, twist, "Content-Digest", "sha-256=:%s:", digest.data);
     add_header(&request, twist, "Spoor-Journal", "%s", rig->info.id);
-    add_header(&request, twist, "Spoor-Epoch", "%lld", (long long)(head->epoch + twist->epoch_add));
-    add_header(&request, twist, "Spoor-First", "%lld", (long long)(head->first + twist->shift));
-    add_header(&request, twist, "Spoor-Last", "%lld", (long long)(head->last + twist->shift));
+    add_header(&request, twist, "Spoor-Epoch", "%lld", (long long)head->epoch + twist->epoch_add);
+    add_header(&request, twist, "Spoor-First", "%lld", (long long)head->first);
+    add_header(&request, twist, "Spoor-Last", "%lld", (long long)head->last);
     add_header(&request, twist, "Spoor-Prev", "%016llx",
                (unsigned long long)(head->prev_sum ^ twist->prev_xor));
     add_header(&request, twist, "Spoor-Sum", "%016llx",

@@ -133,6 +133,17 @@ static void test_anchored_below(void **state)
     assert_true(rules_ignored(f->rules, levels, 2, bytes_str("sub/deep/c"), false));
 }
 
+static void test_rule_files_are_never_ignored(void **state)
+{
+    struct fixture *f = *state;
+    set(f, root, "*\n");
+    assert_false(ignored(f, tree_root(f->tree), RULES_FILE_NAME, false));
+    assert_false(ignored(f, f->deep, RULES_FILE_NAME, false));
+    assert_true(ignored(f, f->deep, RULES_FILE_NAME, true)); /* a directory holds no rules */
+    assert_true(ignored(f, f->deep, "x" RULES_FILE_NAME, false));
+    assert_true(ignored(f, f->deep, RULES_FILE_NAME "x", false));
+}
+
 static void test_changed(void **state)
 {
     struct fixture *f = *state;
@@ -255,6 +266,7 @@ int main(void)
         TEST(test_configuration_governs_the_root),
         TEST(test_deepest_wins),
         TEST(test_anchored_below),
+        TEST(test_rule_files_are_never_ignored),
         TEST(test_changed),
         TEST(test_identity_is_both_halves),
         TEST(test_many_files_and_the_limit),

@@ -47,14 +47,14 @@ static void test_empty(void **state)
 static void test_equals_the_walk(void **state)
 {
     struct scan_test *test = *state;
-    scan_test_grow(test, 7, 600, NULL);
+    scan_test_grow(test, 7, 300, NULL);
     const char *const odd[] = {"\xff\xfe", "new\nline", "-n", " "};
     for (size_t i = 0; i < ARRAY_LEN(odd); i++)
         temp_write(&test->folder, odd[i], "x");
     test->env.threads = 4;
     index_or_fail(test);
-    assert_int_equal(test->visits, 601);
-    assert_int_equal(test->dirs, 601);
+    assert_int_equal(test->visits, 301);
+    assert_int_equal(test->dirs, 301);
     assert_int_equal(test->trouble_count, 0);
     expect_walk(test, NULL);
 }
@@ -64,7 +64,7 @@ static void test_equals_the_walk(void **state)
 static void test_order_is_breadth_first(void **state)
 {
     struct scan_test *test = *state;
-    scan_test_grow(test, 11, 300, NULL);
+    scan_test_grow(test, 11, 150, NULL);
     test->env.threads = 3;
     index_or_fail(test);
     int64_t last_parent = 0;
@@ -86,10 +86,8 @@ static void test_wide_directories(void **state)
     for (int d = 0; d < 3; d++) {
         snprintf(path, sizeof path, "wide%d", d);
         temp_mkdir(&test->folder, path);
-        for (int i = 0; i < 5000; i++) {
-            snprintf(path, sizeof path, "wide%d/f%d", d, i);
-            assert_int_equal(mkfifoat(test->folder.fd, path, 0600), 0);
-        }
+        snprintf(path, sizeof path, "wide%d/f", d);
+        temp_link_many(&test->folder, path, 5000);
     }
     index_or_fail(test);
     expect_walk(test, NULL);
@@ -281,9 +279,10 @@ static void no_batch(void *ctx)
 static void test_everything_is_watched(void **state)
 {
     struct scan_test *test = *state;
+    enum { WATCHED = 100 };
     int hints = 0;
     char path[300];
-    char(*paths)[256] = calloc(200, sizeof *paths);
+    char(*paths)[256] = calloc(WATCHED, sizeof *paths);
     struct watch_sink sink = {&hints, no_hint, no_unwatched, no_lost, no_barrier, no_batch};
     struct watch *watch;
     struct disk disk;
@@ -291,16 +290,16 @@ static void test_everything_is_watched(void **state)
     assert_int_equal(watch_open(&sink, path, &watch, NULL), 0);
     assert_int_equal(disk_linux_open(test->folder.path, watch, &disk, NULL), 0);
     test->env.disk = &disk;
-    scan_test_grow(test, 3, 200, paths);
+    scan_test_grow(test, 3, WATCHED, paths);
     index_or_fail(test);
-    assert_int_equal(watch_count(watch), 201);
-    for (int i = 0; i < 200; i++) {
+    assert_int_equal(watch_count(watch), WATCHED + 1);
+    for (int i = 0; i < WATCHED; i++) {
         assert_true(scan_test_dir(test, paths[i])->watch >= 0);
         snprintf(path, sizeof path, "%s/later", paths[i]);
         temp_write(&test->folder, path, "");
     }
     assert_int_equal(watch_drain(watch, NULL), 0);
-    assert_int_equal(hints, 200);
+    assert_int_equal(hints, WATCHED);
     disk_linux_close(&disk);
     watch_close(watch);
     free(paths);
@@ -352,11 +351,11 @@ static void test_stop(void **state)
 {
     struct scan_test *test = *state;
     struct err err = {0};
-    scan_test_grow(test, 5, 400, NULL);
+    scan_test_grow(test, 5, 150, NULL);
     test->stop_after = 30;
     int before = temp_count_descriptors();
     assert_int_equal(scan_test_index(test, false, &err), ERR_CANCELLED);
-    assert_true(test->visits < 200);
+    assert_true(test->visits < 120);
     assert_int_equal(temp_count_descriptors(), before);
 }
 
@@ -364,7 +363,7 @@ static void test_visit_fails(void **state)
 {
     struct scan_test *test = *state;
     struct err err = {0};
-    scan_test_grow(test, 5, 400, NULL);
+    scan_test_grow(test, 5, 150, NULL);
     test->fail_after = 30;
     assert_int_equal(scan_test_index(test, false, &err), ERR_FULL);
     assert_string_equal(err.text, "visit: full: No space left on device");

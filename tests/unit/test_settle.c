@@ -78,7 +78,7 @@ static void test_max_delay_ends_all_waiting(void **state)
     assert_true(settle_take(set, 6000, 0, &name, &bytes));
     assert_int_equal(name.hints, HINT_CLOSED);
     assert_int_equal(name.first_ns, 1000);
-    assert_false(name.held_too_long);
+    assert_false(name.open);
 }
 
 static void test_held_while_written(void **state)
@@ -92,7 +92,7 @@ static void test_held_while_written(void **state)
     assert_int_equal(settle_next_due(set), 2300);
     assert_string_equal(due(2300, 0), "x ");
     assert_true(settle_take(set, 6000, 0, &name, &bytes));
-    assert_true(name.held_too_long);
+    assert_true(name.open);
     mark("y", HINT_CONTENT, 7000);
     mark("y", HINT_NAME, 7000); /* the name changed hands: nobody is known to write to it */
     assert_string_equal(due(7300, 0), "y ");
@@ -155,9 +155,9 @@ static void test_take_one(void **state)
     struct settle_name name;
     mark("a", HINT_NAME, 1000);
     mark("b", HINT_CONTENT | HINT_CLOSED, 1000);
-    assert_false(settle_take_name(set, dir(2), bytes_str("b"), 1000, &name));
+    assert_false(settle_take_name(set, dir(2), bytes_str("b"), &name));
     assert_true(settle_has_name(set, dir(1), bytes_str("b")));
-    assert_true(settle_take_name(set, dir(1), bytes_str("b"), 1000, &name));
+    assert_true(settle_take_name(set, dir(1), bytes_str("b"), &name));
     assert_int_equal(name.hints, HINT_CONTENT | HINT_CLOSED);
     assert_false(settle_has_name(set, dir(1), bytes_str("b")));
     assert_string_equal(due(2000, 0), "a ");

@@ -88,6 +88,26 @@ static void a_post_and_its_answer(void **state)
     rig_close(&rig);
 }
 
+/* Above 1 MB libcurl would ask before it sends, and wait a second for the answer. */
+static void a_large_body_goes_at_once(void **state)
+{
+    (void)state;
+    static char body[2 << 20];
+    static const struct server_step steps[] = {
+        {"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", false}};
+    struct rig rig;
+    size_t len;
+    rig_open(&rig, steps, ARRAY_LEN(steps));
+    memset(body, 'x', sizeof body);
+    struct transport_request request = {
+        .url = rig.url, .post = true, .body = bytes_of(body, sizeof body)};
+    assert_int_equal(transport_perform(rig.transport, &request, &rig.answer, &rig.err), 0);
+    assert_null(server_header(rig.server, 0, "Expect"));
+    assert_memory_equal(server_body(rig.server, 0, &len), body, sizeof body);
+    assert_int_equal(len, sizeof body);
+    rig_close(&rig);
+}
+
 static void headers_that_are_not_ours_are_not_believed(void **state)
 {
     (void)state;
@@ -151,7 +171,6 @@ static void nobody_listens(void **state)
 static void an_endless_answer_is_cut(void **state)
 {
     (void)state;
-    const size_t size = TRANSPORT_ANSWER_MAX + 1000;
     struct buf text;
     buf_init(&text, 4 << 20);
     buf_add_str(&text, "HTTP/1.1 500 Oops\r\n\r\n");
@@ -161,7 +180,6 @@ static void an_endless_answer_is_cut(void **state)
     struct rig rig;
     rig_open(&rig, steps, ARRAY_LEN(steps));
     rig.answer.body.limit = 1000; /* stands for TRANSPORT_ANSWER_MAX */
-    assert_true(size > rig.answer.body.limit);
     assert_int_equal(ask(&rig, false), ERR_LIMIT);
     rig_close(&rig);
     buf_deinit(&text);
@@ -304,6 +322,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_post_and_its_answer),
+        cmocka_unit_test(a_large_body_goes_at_once),
         cmocka_unit_test(headers_that_are_not_ours_are_not_believed),
         cmocka_unit_test(answers_that_break_off),
         cmocka_unit_test(nobody_listens),

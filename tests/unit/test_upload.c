@@ -7,6 +7,11 @@
 
 #include <cmocka.h>
 
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <sched.h>
+#include <sys/socket.h>
+
 #include "buf.h"
 #include "clock.h"
 #include "collect.h"
@@ -299,6 +304,36 @@ static void stop_while_a_request_hangs(void **state)
     assert_true(server_wait(rig.server, 2));
     assert_int_equal(status_of(&rig).state, UPLOAD_SENDING);
     stop_is_quick(&rig);
+    rig_close(&rig);
+}
+
+/* A listener whose queue is full: Linux drops further SYNs, so that a connect goes on and on. */
+static void stop_while_connecting(void **state)
+{
+    (void)state;
+    static const struct server_step steps[] = {{NOTHING_YET, false}};
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t len = sizeof address;
+    struct rig rig;
+    int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    int fillers[4];
+    assert_int_equal(bind(listener, (struct sockaddr *)&address, len), 0);
+    assert_int_equal(listen(listener, 0), 0);
+    assert_int_equal(getsockname(listener, (struct sockaddr *)&address, &len), 0);
+    for (size_t i = 0; i < ARRAY_LEN(fillers); i++) {
+        fillers[i] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+        (void)connect(fillers[i], (struct sockaddr *)&address, len); /* in progress, or done */
+    }
+    rig_open(&rig, steps, ARRAY_LEN(steps), 20);
+    (void)snprintf(rig.url, sizeof rig.url, "http://127.0.0.1:%d", ntohs(address.sin_port));
+    start_upload(&rig);
+    while (status_of(&rig).state != UPLOAD_SENDING)
+        (void)sched_yield(); /* it gets there: the handshake is the first thing it does */
+    stop_is_quick(&rig);
+    assert_int_equal(rig.journal.reports, 0); /* it did not fail meanwhile */
+    for (size_t i = 0; i < ARRAY_LEN(fillers); i++)
+        assert_int_equal(close(fillers[i]), 0);
+    assert_int_equal(close(listener), 0);
     rig_close(&rig);
 }
 
@@ -667,6 +702,7 @@ int main(void)
         cmocka_unit_test(too_large_is_halved),
         cmocka_unit_test(what_cannot_be_halved_pauses),
         cmocka_unit_test(stop_while_a_request_hangs),
+        cmocka_unit_test(stop_while_connecting),
         cmocka_unit_test(stop_in_backoff_and_idle),
         cmocka_unit_test(the_stored_bytes_survive_a_restart),
         cmocka_unit_test(servers_that_know_another_story),
