@@ -3,6 +3,8 @@
  * at (RULES 3). */
 #include "observe_private.h"
 
+#include <errno.h>
+
 #include "err.h"
 #include "ignore.h"
 #include "rules.h"
@@ -82,11 +84,11 @@ void observe_set_pending(struct observe *o, struct file_id dir, bool deep)
 
 /* --- rules --- */
 
-void observe_load_rules(struct observe *o, struct file_id dir, struct disk_dir *open, bool present)
+bool observe_load_rules(struct observe *o, struct file_id dir, struct disk_dir *open, bool present)
 {
     bool changed = false;
     if (!o->env.rules) {
-        return;
+        return true;
     }
     if (!present) {
         changed = rules_drop(o->env.rules, dir);
@@ -100,8 +102,8 @@ void observe_load_rules(struct observe *o, struct file_id dir, struct disk_dir *
             ops->read_file(o->env.disk->ctx, open, name, IGNORE_FILE_MAX, &o->text, &os);
         if (answer != DISK_PRESENT ||
             rules_set(o->env.rules, dir, o->text.data, o->text.len, &changed, &err) != 0) {
-            observe_trouble(o, dir, name, os); /* the rules that stood go on */
-            return;
+            observe_trouble(o, dir, name, os ? os : EFBIG);
+            return false;
         }
     }
     struct entry *entry = tree_dir(o->env.tree, dir);
@@ -111,6 +113,7 @@ void observe_load_rules(struct observe *o, struct file_id dir, struct disk_dir *
     if (changed && entry) {
         observe_set_pending(o, dir, true);
     }
+    return true;
 }
 
 /* --- listing one directory --- */
@@ -257,9 +260,14 @@ static void list_dir(struct observe *o, struct observe_dir *state, struct disk_d
         tree_load_children(o->env.tree, entry);
     }
     struct bytes rules = bytes_str(RULES_FILE_NAME);
-    bool has_rules = bsearch(&rules, sorted, count, sizeof *sorted, compare_names) != NULL;
+    bool has_rules = bsearch(&rules, sorted, count, sizeof *sorted, compare_names) &&
+                     observe_look(o, open, state->dir, rules) == DISK_PRESENT &&
+                     o->look.type == ENTRY_FILE; /* a link to rules elsewhere is no rule file */
     if (o->env.rules && (has_rules || rules_has(o->env.rules, state->dir))) {
-        observe_load_rules(o, state->dir, open, has_rules);
+        if (!observe_load_rules(o, state->dir, open, has_rules)) {
+            state->failed = true; /* what it hides is not known: nothing of it is journaled */
+            return;
+        }
     }
     bool deep = state->deep;
     for (size_t i = 0; i < count && o->rc == 0; i++) {

@@ -321,9 +321,10 @@ static void process(struct observe *o, struct observe_item *item)
         fail_item(o, item);
     } else {
         enum disk_answer answer = observe_look(o, open, item->dir, item->name);
-        if (answer != DISK_UNKNOWN && bytes_equal(item->name, bytes_str(RULES_FILE_NAME))) {
-            observe_load_rules(o, item->dir, open,
-                               answer == DISK_PRESENT && o->look.type == ENTRY_FILE);
+        bool rules = bytes_equal(item->name, bytes_str(RULES_FILE_NAME));
+        bool file = answer == DISK_PRESENT && o->look.type == ENTRY_FILE;
+        if (rules && answer != DISK_UNKNOWN && !observe_load_rules(o, item->dir, open, file)) {
+            answer = DISK_UNKNOWN;
         }
         observe_note(o, item, answer);
     }

@@ -86,8 +86,8 @@ void observe_trouble(struct observe *o, struct file_id dir, struct bytes name, i
 struct observe_dir *observe_dir_of(struct observe *o, struct file_id dir);
 void observe_set_pending(struct observe *o, struct file_id dir, bool deep);
 /* Reads dir/.spoorignore, or learns that there is none; a change has the directory listed deeply.
- */
-void observe_load_rules(struct observe *o, struct file_id dir, struct disk_dir *open, bool present);
+ * False: it cannot be read, so what it hides is not known. */
+bool observe_load_rules(struct observe *o, struct file_id dir, struct disk_dir *open, bool present);
 /* Lists what is to be listed, within the budget; true when something was. */
 bool observe_list_dirs(struct observe *o);
 bool observe_lists_left(struct observe *o);
