@@ -46,6 +46,7 @@ struct folder_ticket {
     enum folder_ticket_state state;
     int64_t arrived_ns; /* names dirty since before then must be decided */
     int64_t seq;
+    bool polled; /* since it arrived, what is not watched was marked to be listed */
 };
 
 struct folder_dropped {

@@ -267,7 +267,7 @@ static void step_tickets(struct folder *folder)
     bool whole = !folder->needs_scan && !folder->closing_gap && !folder->lost_reason;
     for (size_t i = 0; whole && i < FOLDER_TICKETS_MAX; i++) {
         struct folder_ticket *ticket = &folder->tickets[i];
-        if (ticket->state == TICKET_ARRIVED &&
+        if (ticket->state == TICKET_ARRIVED && ticket->polled &&
             !settle_pending_before(folder->settle, ticket->arrived_ns)) {
             ticket->state = TICKET_DONE;
             ticket->seq = last_seq;
@@ -291,15 +291,25 @@ static int poll_dir(void *ctx, struct entry *dir)
     return 0;
 }
 
+/* What is not watched is listed when its interval is over, and when a sync asks: the kernel's queue
+ * says nothing of it, so the barrier alone would promise too much. */
 static void step_poll(struct folder *folder)
 {
     int64_t now = clock_mono_ns();
-    if (now < folder->poll_ns) {
-        return;
-    }
-    folder->poll_ns = now + folder->config->poll_interval_ns;
+    bool asked = false;
     pthread_mutex_lock(&folder->lock);
-    (void)tree_each_dir(folder->tree, poll_dir, folder); /* stopped early: said by lost_reason */
+    for (size_t i = 0; i < FOLDER_TICKETS_MAX; i++) {
+        struct folder_ticket *ticket = &folder->tickets[i];
+        if (ticket->state == TICKET_ARRIVED && !ticket->polled) {
+            ticket->polled = true;
+            asked = true;
+        }
+    }
+    if (folder->poll_ns != SETTLE_NEVER && (asked || now >= folder->poll_ns)) {
+        folder->poll_ns = now + folder->config->poll_interval_ns;
+        (void)tree_each_dir(folder->tree, poll_dir,
+                            folder); /* stopped early: lost_reason says so */
+    }
     pthread_mutex_unlock(&folder->lock);
 }
 
