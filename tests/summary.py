@@ -15,7 +15,10 @@ import xml.etree.ElementTree as ElementTree
 CMOCKA = re.compile(r"^\[  (PASSED|FAILED|SKIPPED) +\] (\d+) test\(s\)", re.MULTILINE)
 UNITTEST = re.compile(r"^Ran (\d+) tests? in [^\n]*\n+(?:OK|FAILED|NO TESTS RAN)([^\n]*)$",
                       re.MULTILINE)
-SKIP_CASE = re.compile(r"^\[  SKIPPED \] (\w+)$|^(\S.*) \.\.\. skipped (.*)$", re.MULTILINE)
+# A skipped case with what it printed before it gave up, which is the reason.
+CMOCKA_SKIP = re.compile(r"^\[ RUN      \] (\w+)\n((?:(?!\[ RUN).*\n)*?)\[  SKIPPED \] \1$",
+                         re.MULTILINE)
+UNITTEST_SKIP = re.compile(r"^(\w+) \(.*\) \.\.\. skipped (.*)$", re.MULTILINE)
 
 
 def count_cases(output):
@@ -36,10 +39,12 @@ def count_cases(output):
 
 
 def count_program(case):
-    """(passed, failed, skipped, names of skipped cases) of one <testcase> of ctest."""
+    """(passed, failed, skipped, skipped cases) of one <testcase> of ctest."""
     output = case.findtext("system-out") or ""
     passed, failed, skipped = count_cases(output)
-    names = sorted({a or "%s: %s" % (b, c) for a, b, c in SKIP_CASE.findall(output)})
+    names = ["%s: %s" % (name, " ".join(reason.split()).removeprefix("skipped: "))
+             for pattern in (CMOCKA_SKIP, UNITTEST_SKIP)
+             for name, reason in pattern.findall(output)]
     status = case.get("status")
     if status == "notrun":
         skip = case.find("skipped")
@@ -72,8 +77,8 @@ def main(directory):
             if one[1]:
                 print("failed: %s %s (%d)" % (path.stem, case.get("name"), one[1]))
             if one[2]:
-                print("skipped: %s %s: %s" % (path.stem, case.get("name"),
-                                              ", ".join(one[3]) or "see its output"))
+                for text in one[3] or ["see its output"]:
+                    print("skipped: %s %s: %s" % (path.stem, case.get("name"), text))
     print("%d passed, %d failed, %d skipped" % (passed, failed, skipped))
     return 0 if passed and not failed else 1
 

@@ -264,6 +264,8 @@ class Spoor:
             disk.pop(path, None)
         same(self.tree(), disk, "journal", "disk")
         same(self.server_tree(), disk, "server", "disk")
+        # I1: replaying the rows from the first one gives the tree table.
+        same(self.tree("--at", str(self.last_seq())), disk, "replay", "disk")
         self.run("verify")
         self.run("verify", "--server")
         self.check_seqs()
