@@ -44,6 +44,7 @@ struct config_folder {
     struct config_list ignore; /* gitignore patterns, in order */
     int64_t settle_ns;         /* a name is looked at when quiet for so long */
     int64_t max_delay_ns;      /* or when dirty for so long */
+    int64_t partial_max_ns;    /* the longest wait for a name that is busy on end */
     int64_t poll_interval_ns;  /* for directories that cannot be watched */
     int64_t retention_ns;      /* rows younger than this are never purged */
     bool retention_forever;

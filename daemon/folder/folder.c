@@ -131,7 +131,9 @@ static int init_sync(struct folder *folder)
 
 static int open_parts(struct folder *folder, const char *state_dir, struct err *err)
 {
-    struct settle_times times = {folder->config->settle_ns, folder->config->max_delay_ns};
+    struct settle_times times = {.settle_ns = folder->config->settle_ns,
+                                 .max_delay_ns = folder->config->max_delay_ns,
+                                 .partial_max_ns = folder->config->partial_max_ns};
     folder->dir = join_path(state_dir, folder->config->name);
     folder->barrier_dir = folder->dir ? join_path(folder->dir, "barrier") : NULL;
     folder->dropped = calloc(FOLDER_DROPPED_MAX, sizeof *folder->dropped);

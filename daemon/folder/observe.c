@@ -46,6 +46,7 @@ void observe_free(struct observe *o)
     free(o->queue.at);
     free(o->blocked.at);
     free(o->failed.at);
+    free(o->resting.at);
     free(o->dirs);
     free(o->dir_table);
     free(o);
@@ -70,6 +71,7 @@ static void reset(struct observe *o, int64_t now_ns)
     facts_clear(o->queued);
     arena_reset(&o->arena);
     o->queue.count = o->queue.next = o->blocked.count = o->failed.count = 0;
+    o->resting.count = 0;
     o->dir_count = 0;
     if (o->dir_table) {
         memset(o->dir_table, 0, (o->dir_mask + 1) * sizeof(struct observe_dir *));
@@ -83,7 +85,7 @@ static void reset(struct observe *o, int64_t now_ns)
  * directory is opened once and the tree table is written in its order. */
 static int compare_items(const void *x, const void *y)
 {
-    const struct observe_item *a = x, *b = y;
+    const struct settle_name *a = x, *b = y;
     struct bytes rules = bytes_str(RULES_FILE_NAME);
     bool a_rules = bytes_equal(a->name, rules), b_rules = bytes_equal(b->name, rules);
     if (a_rules != b_rules) {
@@ -104,14 +106,7 @@ static void take_due_locked(struct observe *o, int64_t force_before_ns)
     struct settle_mark mark;
     while (o->rc == 0 && o->queue.count < OBSERVE_NAMES_MAX &&
            settle_take(o->env.settle, o->now_ns, force_before_ns, &name, &o->names)) {
-        struct observe_item item = {.dir = name.dir,
-                                    .name = name.name,
-                                    .first_ns = name.first_ns,
-                                    .hints = name.hints,
-                                    .deferrals = name.deferrals,
-                                    .failures = name.failures,
-                                    .open = name.open};
-        observe_queue_item(o, &item);
+        observe_queue_item(o, &name);
     }
     while (o->rc == 0 && o->dir_count < OBSERVE_NAMES_MAX &&
            settle_take_dir(o->env.settle, o->now_ns, force_before_ns, &mark)) {
@@ -204,18 +199,6 @@ static uint8_t one_more(uint8_t failures)
     return failures < UINT8_MAX ? (uint8_t)(failures + 1) : failures;
 }
 
-static bool put_back(struct observe *o, const struct observe_item *item, int64_t due_ns)
-{
-    struct settle_name name = {.dir = item->dir,
-                               .name = item->name,
-                               .hints = item->hints,
-                               .deferrals = item->deferrals,
-                               .failures = item->failures,
-                               .first_ns = item->first_ns,
-                               .open = item->open};
-    return settle_put_back(o->env.settle, &name, due_ns);
-}
-
 /* Names that the round took and did not decide. */
 static bool put_names_back_locked(struct observe *o, int64_t now_ns)
 {
@@ -225,24 +208,31 @@ static bool put_names_back_locked(struct observe *o, int64_t now_ns)
         if (!fact->voided || !tree_dir(o->env.tree, fact->dir)) {
             continue;
         }
-        struct observe_item item = {.dir = fact->dir,
-                                    .name = fact->name,
-                                    .first_ns = o->now_ns,
-                                    .hints = fact->hints,
-                                    .deferrals = fact->deferrals};
-        ok = put_back(o, &item, now_ns) && ok;
+        struct settle_name item = {.dir = fact->dir,
+                                   .name = fact->name,
+                                   .first_ns = o->now_ns,
+                                   .hints = fact->hints,
+                                   .deferrals = fact->deferrals};
+        ok = settle_put_back(o->env.settle, &item, now_ns) && ok;
     }
     for (size_t i = 0; i < o->blocked.count; i++) {
-        const struct observe_item *item = &o->blocked.at[i];
+        const struct settle_name *item = &o->blocked.at[i];
         if (tree_dir(o->env.tree, item->dir) && !facts_find(o->facts, item->dir, item->name)) {
-            ok = put_back(o, item, now_ns) && ok;
+            ok = settle_put_back(o->env.settle, item, now_ns) && ok;
         }
     }
     for (size_t i = 0; i < o->failed.count; i++) {
-        struct observe_item item = o->failed.at[i];
+        struct settle_name item = o->failed.at[i];
         int64_t wait = retry_after(item.failures);
         item.failures = one_more(item.failures);
-        ok = put_back(o, &item, now_ns + wait) && ok;
+        ok = settle_put_back(o->env.settle, &item, now_ns + wait) && ok;
+    }
+    for (size_t i = 0; i < o->resting.count; i++) {
+        const struct settle_name *item = &o->resting.at[i];
+        const struct fact *fact = facts_find(o->facts, item->dir, item->name);
+        if (fact && !fact->voided && fact->present && tree_dir(o->env.tree, item->dir)) {
+            settle_rest(o->env.settle, item, now_ns);
+        }
     }
     return ok;
 }

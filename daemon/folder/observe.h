@@ -23,6 +23,8 @@ struct rules;
 #define OBSERVE_FACTS_MAX    30000 /* facts after which no further directory is listed */
 #define OBSERVE_RETRY_MIN_NS (INT64_C(1000) * 1000 * 1000)
 #define OBSERVE_RETRY_MAX_NS (INT64_C(300) * 1000 * 1000 * 1000)
+/* A partial row is completed after so long without a write, writer or not. */
+#define OBSERVE_PARTIAL_QUIET_NS (INT64_C(60) * 1000 * 1000 * 1000)
 
 struct observe_env {
     const struct disk *disk;

@@ -205,8 +205,7 @@ static void list_name(struct observe *o, struct file_id dir, struct entry *entry
             return;
         }
     }
-    struct observe_item item = {
-        .dir = dir, .name = name, .first_ns = o->now_ns, .hints = HINT_SCAN};
+    struct settle_name item = {.dir = dir, .name = name, .first_ns = o->now_ns, .hints = HINT_SCAN};
     observe_note(o, &item, answer);
 }
 
@@ -364,7 +363,7 @@ static int collect_dirty(void *ctx, const struct settle_name *name)
     if (observe_has(o, name->dir, name->name) || facts_find(o->peeked, name->dir, name->name)) {
         return 0;
     }
-    struct observe_item item = {.dir = name->dir, .name = name->name, .first_ns = name->first_ns};
+    struct settle_name item = {.dir = name->dir, .name = name->name, .first_ns = name->first_ns};
     item.name.at = arena_copy(&o->arena, name->name.at, name->name.len);
     if (!item.name.at) {
         return ERR_NOMEM;
@@ -394,7 +393,7 @@ static bool concerns_missing(struct observe *o, const struct fact *seen, bool ha
 }
 
 /* One look a round at each dirty name, kept: what it means changes with what is missing. */
-static void peek_at(struct observe *o, const struct observe_item *item)
+static void peek_at(struct observe *o, const struct settle_name *item)
 {
     struct disk_dir *open;
     int os;

@@ -8,11 +8,11 @@
 #include "rules.h"
 
 void observe_push_item(struct observe *o, struct observe_items *items,
-                       const struct observe_item *item)
+                       const struct settle_name *item)
 {
     if (items->count == items->cap) {
         size_t cap = items->cap ? items->cap * 2 : 64;
-        struct observe_item *grown = realloc(items->at, cap * sizeof *grown);
+        struct settle_name *grown = realloc(items->at, cap * sizeof *grown);
         if (!grown) {
             o->rc = ERR_NOMEM;
             return;
@@ -33,7 +33,7 @@ bool observe_has(const struct observe *o, struct file_id dir, struct bytes name)
     return is_decided(o, dir, name) || facts_find(o->queued, dir, name);
 }
 
-void observe_queue_item(struct observe *o, const struct observe_item *item)
+void observe_queue_item(struct observe *o, const struct settle_name *item)
 {
     struct fact key = {.dir = item->dir, .name = item->name};
     const struct fact *kept = facts_add(o->queued, &key);
@@ -41,7 +41,7 @@ void observe_queue_item(struct observe *o, const struct observe_item *item)
         o->rc = ERR_NOMEM;
         return;
     }
-    struct observe_item queued = *item;
+    struct settle_name queued = *item;
     queued.name = kept->name;
     observe_push_item(o, &o->queue, &queued);
 }
@@ -49,7 +49,7 @@ void observe_queue_item(struct observe *o, const struct observe_item *item)
 void observe_push(struct observe *o, struct file_id dir, struct bytes name)
 {
     if (!observe_has(o, dir, name)) {
-        struct observe_item item = {.dir = dir, .name = name, .first_ns = o->now_ns};
+        struct settle_name item = {.dir = dir, .name = name, .first_ns = o->now_ns};
         observe_queue_item(o, &item);
     }
 }
@@ -222,18 +222,41 @@ static void note_dir(struct observe *o, const struct fact *fact)
     }
 }
 
-static bool has_writer(struct observe *o, const struct observe_item *item)
+/* Does a writer have it open? 1 yes, 0 no, -1 cannot tell. */
+static int has_writer(struct observe *o, const struct settle_name *item)
 {
     struct disk_dir *open;
     int os;
-    if (!item->open || reach_dir(o->reach, item->dir, &open, &os) != REACH_OK) {
-        return false;
+    if (reach_dir(o->reach, item->dir, &open, &os) != REACH_OK) {
+        return -1;
     }
-    /* 0 is a sure no; without an answer the missing close is all that is known. */
-    return o->env.disk->ops->has_writer(o->env.disk->ctx, open, item->name) != 0;
+    return o->env.disk->ops->has_writer(o->env.disk->ctx, open, item->name);
 }
 
-static void fail_item(struct observe *o, const struct observe_item *item)
+/* The write-complete gate (RULES 11): a row is partial while a writer is known to have the file
+ * open. A file whose last row was partial is completed by a close, by the system's word that no
+ * writer is left, or after a minute of quiet. */
+static void judge_writer(struct observe *o, const struct settle_name *item, struct fact *fact)
+{
+    struct settle_name later = *item;
+    if (item->open) {
+        /* 0 is a sure no; without an answer the missing close is all that is known. */
+        fact->partial = has_writer(o, item) != 0;
+    } else if (item->partial && item->hints == 0) {
+        bool over =
+            o->now_ns - item->last_ns >= OBSERVE_PARTIAL_QUIET_NS || has_writer(o, item) == 0;
+        fact->hints |= over ? HINT_CLOSED : 0;
+        fact->partial = !over;
+    }
+    if (fact->partial || item->busy) {
+        later.partial = fact->partial;
+        later.open = false;
+        later.hints = 0;
+        observe_push_item(o, &o->resting, &later);
+    }
+}
+
+static void fail_item(struct observe *o, const struct settle_name *item)
 {
     struct fact unknown = {.dir = item->dir, .name = item->name};
     if (!facts_add(o->unknown, &unknown)) {
@@ -242,7 +265,7 @@ static void fail_item(struct observe *o, const struct observe_item *item)
     observe_push_item(o, &o->failed, item);
 }
 
-void observe_note(struct observe *o, const struct observe_item *item, enum disk_answer answer)
+void observe_note(struct observe *o, const struct settle_name *item, enum disk_answer answer)
 {
     if (answer == DISK_UNKNOWN) {
         fail_item(o, item);
@@ -260,7 +283,9 @@ void observe_note(struct observe *o, const struct observe_item *item, enum disk_
         fact.file = look->file;
         fact.attrs = look->attrs;
         fact.link_count = look->link_count;
-        fact.partial = look->type == ENTRY_FILE && has_writer(o, item);
+        if (look->type == ENTRY_FILE) {
+            judge_writer(o, item, &fact);
+        }
     }
     struct entry *dir = tree_dir(o->env.tree, item->dir);
     struct entry *here = dir ? tree_at(o->env.tree, dir, item->name) : NULL;
@@ -278,21 +303,19 @@ void observe_note(struct observe *o, const struct observe_item *item, enum disk_
 /* --- the queue --- */
 
 /* Its flag leaves the dirty set before the look: what happens after it marks it anew. */
-static void take_flag(struct observe *o, struct observe_item *item)
+static void take_flag(struct observe *o, struct settle_name *item)
 {
     struct settle_name taken;
     pthread_mutex_lock(o->env.lock);
     if (settle_take_name(o->env.settle, item->dir, item->name, &taken)) {
-        item->hints |= taken.hints;
-        item->open |= taken.open;
-        item->first_ns = taken.first_ns < item->first_ns ? taken.first_ns : item->first_ns;
-        item->deferrals = taken.deferrals > item->deferrals ? taken.deferrals : item->deferrals;
-        item->failures = taken.failures > item->failures ? taken.failures : item->failures;
+        taken.hints |= item->hints;
+        taken.deferrals = taken.deferrals > item->deferrals ? taken.deferrals : item->deferrals;
+        *item = taken;
     }
     pthread_mutex_unlock(o->env.lock);
 }
 
-static void block(struct observe *o, const struct observe_item *item)
+static void block(struct observe *o, const struct settle_name *item)
 {
     observe_push_item(o, &o->blocked, item);
     const struct entry *dir = tree_dir(o->env.tree, item->dir);
@@ -301,7 +324,7 @@ static void block(struct observe *o, const struct observe_item *item)
     }
 }
 
-static void process(struct observe *o, struct observe_item *item)
+static void process(struct observe *o, struct settle_name *item)
 {
     if (is_decided(o, item->dir, item->name)) {
         return;
@@ -333,7 +356,7 @@ static void process(struct observe *o, struct observe_item *item)
 void observe_run_queue(struct observe *o)
 {
     while (o->queue.next < o->queue.count && o->rc == 0) {
-        struct observe_item item = o->queue.at[o->queue.next++];
+        struct settle_name item = o->queue.at[o->queue.next++];
         process(o, &item);
     }
     o->queue.next = o->queue.count = 0;
@@ -344,7 +367,7 @@ bool observe_retry_blocked(struct observe *o)
     size_t kept = 0;
     bool any = false;
     for (size_t i = 0; i < o->blocked.count; i++) {
-        struct observe_item item = o->blocked.at[i];
+        struct settle_name item = o->blocked.at[i];
         struct disk_dir *open;
         int os;
         if (is_decided(o, item.dir, item.name)) {

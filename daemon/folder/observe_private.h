@@ -8,17 +8,10 @@
 #include "observe.h"
 #include "reach.h"
 
-/* A name to be looked at, with what is known of it. */
-struct observe_item {
-    struct file_id dir;
-    struct bytes name; /* lives as long as the round */
-    int64_t first_ns;
-    uint8_t hints, deferrals, failures;
-    bool open;
-};
-
+/* Names to be looked at, with what the dirty set knew of them; their bytes live as long as the
+ * round. */
 struct observe_items {
-    struct observe_item *at;
+    struct settle_name *at;
     size_t count, cap;
     size_t next; /* a queue reads from here */
 };
@@ -46,7 +39,8 @@ struct observe {
     struct reach *reach;
     struct arena arena;
     struct observe_items queue, blocked, failed;
-    struct observe_dir **dirs; /* in the order they turned up */
+    struct observe_items resting; /* looked at while busy, or partial: may be due once more */
+    struct observe_dir **dirs;    /* in the order they turned up */
     size_t dir_count, dir_cap;
     struct observe_dir **dir_table;
     size_t dir_mask;
@@ -60,11 +54,11 @@ struct observe {
 /* observe_look.c */
 void observe_push(struct observe *o, struct file_id dir, struct bytes name);
 /* The same with what the dirty set knew of it. */
-void observe_queue_item(struct observe *o, const struct observe_item *item);
+void observe_queue_item(struct observe *o, const struct settle_name *item);
 /* Is the name a fact, or unknown, or waiting to be looked at? */
 bool observe_has(const struct observe *o, struct file_id dir, struct bytes name);
 void observe_push_item(struct observe *o, struct observe_items *items,
-                       const struct observe_item *item);
+                       const struct settle_name *item);
 /* Looks at everything queued. */
 void observe_run_queue(struct observe *o);
 /* Queues again what was blocked and can be reached now; true when anything was. */
@@ -73,7 +67,7 @@ bool observe_retry_blocked(struct observe *o);
 enum disk_answer observe_look(struct observe *o, struct disk_dir *dir, struct file_id dir_id,
                               struct bytes name);
 /* Turns the latest look (answer, o->look) into a fact and queues what follows from it. */
-void observe_note(struct observe *o, const struct observe_item *item, enum disk_answer answer);
+void observe_note(struct observe *o, const struct settle_name *item, enum disk_answer answer);
 /* Is it ignored? By the place a fact gave its directory, else by the tree. */
 bool observe_ignored(struct observe *o, struct file_id dir, struct bytes name, bool is_dir);
 /* True when the name's directory is in the tree or was placed by a fact. */

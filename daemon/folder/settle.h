@@ -1,10 +1,12 @@
 /* settle.h: the dirty set: which names must be looked at again, and when.
  *
  * A name is due when it has been quiet for `settle`, or dirty for `max_delay` however busy. A name
- * that was written and not closed since is held until the close, at most until max_delay
- * (RULES 11). Directories to be listed are marks of their own. Pure: no disk, no clock, no
- * lock; the folder guards it. Bounded: beyond SETTLE_NAMES_MAX names collapse into marks on
- * their directories, beyond SETTLE_MARKS_MAX marks the caller is told that all is dirty. */
+ * that was written and not closed since is held until the close, at most until max_delay. One that
+ * is busy on end is due after max_delay, then twice that, and so on up to `partial_max` (RULES 11);
+ * it becomes an ordinary name again when it was quiet. Directories to be listed are marks of their
+ * own. Pure: no disk, no clock, no lock; the folder guards it. Bounded: beyond SETTLE_NAMES_MAX
+ * names collapse into marks on their directories, beyond SETTLE_MARKS_MAX marks the caller is told
+ * that all is dirty. */
 #ifndef SPOOR_SETTLE_H
 #define SPOOR_SETTLE_H
 
@@ -17,10 +19,12 @@ struct settle;
 #define SETTLE_NAMES_MAX 65536
 #define SETTLE_MARKS_MAX 65536
 #define SETTLE_NEVER     INT64_MAX
+#define SETTLE_LEVELS    8 /* doublings of max_delay */
 
 struct settle_times {
     int64_t settle_ns;
     int64_t max_delay_ns;
+    int64_t partial_max_ns;
 };
 
 /* A dirty name as the round gets it. */
@@ -30,7 +34,11 @@ struct settle_name {
     uint8_t hints;     /* enum hint_flag, gathered */
     uint8_t deferrals;
     uint8_t failures; /* looks in a row that gave "unknown" */
+    uint8_t level;    /* how often it was looked at while busy */
+    bool busy;        /* due by max_delay, not by being quiet */
     bool open;        /* written and not closed since */
+    bool partial;     /* its last row said partial */
+    int64_t last_ns;  /* touched last */
     int64_t first_ns; /* dirty since */
 };
 
@@ -53,6 +61,10 @@ bool settle_mark_name(struct settle *settle, struct file_id dir, struct bytes na
  * come again in the next round, unknown ones after a back-off). */
 bool settle_put_back(struct settle *settle, const struct settle_name *name, int64_t due_ns);
 bool settle_mark_dir(struct settle *settle, const struct settle_mark *mark);
+/* A name that was looked at while it was busy, or is journaled as partial, rests: when it becomes
+ * dirty again it waits longer than before; when it stays clean and is partial it is due once more
+ * after that time, without hints, so that the row can be completed; else it is forgotten then. */
+void settle_rest(struct settle *settle, const struct settle_name *name, int64_t now_ns);
 
 /* The next name that is due at now_ns (all, when `force_before_ns` says that names dirty since
  * before then are due: a barrier): taken out of the set and copied to *out, its name to `bytes`,
@@ -77,7 +89,7 @@ int64_t settle_next_due(const struct settle *settle);
 /* Anything left that was dirty before that time and is not merely waiting for a retry of an
  * unknown look? */
 bool settle_pending_before(const struct settle *settle, int64_t before_ns);
-size_t settle_name_count(const struct settle *settle);
+size_t settle_name_count(const struct settle *settle); /* without those that rest */
 size_t settle_dir_count(const struct settle *settle);
 size_t settle_unknown_count(const struct settle *settle); /* waiting after an unknown look */
 void settle_clear(struct settle *settle);

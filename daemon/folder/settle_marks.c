@@ -49,6 +49,7 @@ static void link_mark(struct settle *settle, struct mark_node *node)
 
 static void unlink_mark(struct settle *settle, struct mark_node *node)
 {
+    /* NOLINTNEXTLINE(clang-analyzer-core.NullDereference): what is in the list is in the table */
     *(node->prev ? &node->prev->next : &settle->marks_head) = node->next;
     *(node->next ? &node->next->prev : &settle->marks_tail) = node->prev;
     settle->failed_marks -= node->mark.failures > 0;

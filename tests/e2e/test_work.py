@@ -244,6 +244,20 @@ class Rows(spoor.Case):
         self.only(self.s.new_rows(act), kind="modify", path="f", size=8192)
         self.s.check()
 
+    def test_partial_until_closed(self):
+        """A look at a file that a writer has open says so; the row after the close completes it."""
+        file = open(self.at("f"), "wb", buffering=0)
+        rows = self.s.new_rows(lambda: file.write(b"one"))
+        self.only(rows, kind="create", path="f", size=3, partial=True)
+        rows = self.s.new_rows(lambda: file.write(b"two"))
+        self.only(rows, kind="modify", path="f", size=6, partial=True)
+        rows = self.s.new_rows(file.close)
+        self.only(rows, kind="modify", path="f", size=6, partial=None)
+        # truncate(2) tells of a write and never of a close: the system says that nobody writes.
+        rows = self.s.new_rows(lambda: os.truncate(self.at("f"), 2))
+        self.only(rows, kind="modify", path="f", size=2, partial=None)
+        self.s.check()
+
     def test_chmod(self):
         write(self.at("f"))
         os.mkdir(self.at("d"))

@@ -281,7 +281,7 @@ int simdaemon_init(struct simdaemon *d, struct simfs *fs, size_t facts_max)
     d->fs = fs;
     disk = (struct disk){&sim_disk_ops, fs};
     pthread_mutex_init(&d->lock, NULL);
-    struct settle_times times = {FAR, INT64_C(1000) * FAR};
+    struct settle_times times = {.settle_ns = FAR, .max_delay_ns = INT64_C(1000) * FAR};
     if (tree_new(&d->tree, NULL) != 0 || settle_new(&times, &d->settle) != 0 ||
         script_new(&d->script) != 0) {
         return ERR_NOMEM;

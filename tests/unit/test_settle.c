@@ -8,7 +8,8 @@
 #include "buf.h"
 #include "settle.h"
 
-static const struct settle_times times = {.settle_ns = 300, .max_delay_ns = 5000};
+static const struct settle_times times = {
+    .settle_ns = 300, .max_delay_ns = 5000, .partial_max_ns = 30000};
 static struct settle *set;
 static struct buf bytes;
 
@@ -193,6 +194,53 @@ static int count_name(void *ctx, const struct settle_name *name)
     return 0;
 }
 
+/* A name that is busy on end is due after 5, 10, 20 and then every 30; quiet, it is forgotten. */
+static void test_busy_names_wait_longer_each_time(void **state)
+{
+    (void)state;
+    static const int64_t waits[] = {5000, 10000, 20000, 30000, 30000};
+    struct settle_name name;
+    int64_t now = 1000;
+    for (size_t i = 0; i < ARRAY_LEN(waits); i++) {
+        int64_t begun = now;
+        for (; now < begun + waits[i]; now += 200) {
+            mark("log", HINT_CLOSED, now);
+            assert_false(settle_take(set, now, 0, &name, &bytes));
+        }
+        assert_true(settle_take(set, now, 0, &name, &bytes));
+        assert_true(name.busy);
+        settle_rest(set, &name, now);
+        assert_int_equal(settle_name_count(set), 0);
+        assert_false(settle_pending_before(set, now + 1));
+    }
+    mark("log", HINT_CLOSED, now);
+    assert_true(settle_take(set, now + 300, 0, &name, &bytes)); /* quiet: at once */
+    assert_false(name.busy);
+    assert_int_equal(settle_next_due(set), SETTLE_NEVER);
+}
+
+static void test_rest_completes_what_is_partial(void **state)
+{
+    (void)state;
+    struct settle_name name;
+    mark("w", HINT_CONTENT, 1000);
+    assert_true(settle_take(set, 6000, 0, &name, &bytes));
+    assert_true(name.busy && name.open);
+    name.partial = true;
+    name.open = false;
+    settle_rest(set, &name, 6000);
+    assert_false(settle_has_name(set, dir(1), bytes_str("w")));
+    assert_int_equal(settle_next_due(set), 16000);
+    assert_true(settle_take(set, 16000, 0, &name, &bytes));
+    assert_true(name.partial);
+    assert_int_equal(name.hints, 0);
+    assert_int_equal(name.last_ns, 1000);
+    name.partial = false;
+    settle_rest(set, &name, 16000); /* nothing to complete: forgotten when its time is over */
+    assert_false(settle_take(set, 60000, 0, &name, &bytes));
+    assert_int_equal(settle_next_due(set), SETTLE_NEVER);
+}
+
 /* A full set turns into marks on the directories, and nothing is forgotten. */
 static void test_collapse(void **state)
 {
@@ -236,6 +284,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_put_back_in_order_of_due, setup, teardown),
         cmocka_unit_test_setup_teardown(test_take_one, setup, teardown),
         cmocka_unit_test_setup_teardown(test_marks, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_busy_names_wait_longer_each_time, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_rest_completes_what_is_partial, setup, teardown),
         cmocka_unit_test_setup_teardown(test_collapse, setup, teardown),
         cmocka_unit_test_setup_teardown(test_overflow, setup, teardown),
     };
