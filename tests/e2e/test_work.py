@@ -246,9 +246,10 @@ class Rows(spoor.Case):
 
     def test_partial_until_closed(self):
         """A look at a file that a writer has open says so; the row after the close completes it."""
-        file = open(self.at("f"), "wb", buffering=0)
+        file = open(self.at("f"), "wb", buffering=0)  # journaled by the sync in new_rows()
+        self.addCleanup(file.close)
         rows = self.s.new_rows(lambda: file.write(b"one"))
-        self.only(rows, kind="create", path="f", size=3, partial=True)
+        self.only(rows, kind="modify", path="f", size=3, partial=True)
         rows = self.s.new_rows(lambda: file.write(b"two"))
         self.only(rows, kind="modify", path="f", size=6, partial=True)
         rows = self.s.new_rows(file.close)
