@@ -54,7 +54,8 @@ const struct option config_options[] = {
     {FOLDER(max_delay_ns), .key = "max_delay", .kind = KIND_DURATION, .default_text = "5s",
      RANGE(0, DAY), .help = "A name that never becomes quiet is looked at after so long."},
     {FOLDER(partial_max_ns), .key = "partial_max", .kind = KIND_DURATION, .default_text = "5min",
-     RANGE(0, DAY), .help = "A name that is busy on end is journaled after max_delay, then after twice that, and "
+     RANGE(0, DAY),
+     .help = "A name that is busy on end is journaled after max_delay, then after twice that, and "
              "so on up to this."},
     {FOLDER(poll_interval_ns), .key = "poll_interval", .kind = KIND_DURATION, .default_text = "30s",
      RANGE(S, DAY), .help = "How often directories are read that the system cannot watch."},

@@ -17,13 +17,13 @@ enum entry_type {
 };
 
 enum change_kind {
-    CHANGE_CREATE = 1, /* a new entry at a free path under a known directory */
-    CHANGE_MODIFY = 2, /* content (size, mtime) or the link target is another */
-    CHANGE_ATTRIB = 3, /* mode or other attributes only */
-    CHANGE_MOVE = 4,   /* `from` became `path`, with all below it; may replace a file there */
+    CHANGE_CREATE = 1,   /* a new entry at a free path under a known directory */
+    CHANGE_MODIFY = 2,   /* content (size, mtime) or the link target is another */
+    CHANGE_ATTRIB = 3,   /* mode or other attributes only */
+    CHANGE_MOVE = 4,     /* `from` became `path`, with all below it; may replace a file there */
     CHANGE_EXCHANGE = 5, /* `from` and `path` swapped places, each with all below it */
-    CHANGE_DELETE = 6, /* gone, with all below it */
-    CHANGE_GAP = 7,    /* events were lost (open), or the scan after that is through (closed) */
+    CHANGE_DELETE = 6,   /* gone, with all below it */
+    CHANGE_GAP = 7,      /* events were lost (open), or the scan after that is through (closed) */
 };
 
 /* change.flags, stored as they are. */
@@ -59,7 +59,7 @@ struct edit {
     enum entry_type type;
     uint32_t flags; /* enum change_flag; the journal adds CHANGE_END */
     int64_t entry;
-    int64_t parent;    /* key in the tree table before the edit; create: the new key */
+    int64_t parent; /* key in the tree table before the edit; create: the new key */
     struct bytes name;
     int64_t to_parent; /* move: the new key; exchange: the other entry's key */
     struct bytes to_name;
@@ -67,8 +67,8 @@ struct edit {
     int64_t entries; /* delete and move of a directory: entries below it */
     struct entry_attrs attrs; /* after the edit */
     struct file_id file;      /* after the edit */
-    struct bytes path; /* relative to the folder, at the time of this row */
-    struct bytes from; /* move, exchange */
+    struct bytes path;        /* relative to the folder, at the time of this row */
+    struct bytes from;        /* move, exchange */
 };
 
 /* One row of the journal. Bytes belong to whoever produced it (see there). */
@@ -90,7 +90,8 @@ struct change {
 };
 
 /* "file" "directory" "symlink" "other"; "create" "modify" "attrib" "move" "exchange" "delete"
- * "gap"; the gap's reason "overflow" "internal" "root-lost". The reverse gives 0 for unknown words. */
+ * "gap"; the gap's reason "overflow" "internal" "root-lost". The reverse gives 0 for unknown words.
+ */
 const char *entry_type_name(enum entry_type type);
 enum entry_type entry_type_parse(const char *text);
 const char *change_kind_name(enum change_kind kind);

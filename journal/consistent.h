@@ -8,7 +8,8 @@
 #include "tree.h"
 
 /* The entry flag that marks a directory whose disappearance is decided in this round; its subtree
- * goes with it. Set by consistent(); it ends with the entry, since the plan deletes each of them. */
+ * goes with it. Set by consistent(); it ends with the entry, since the plan deletes each of them.
+ */
 #define TREE_GONE 128
 
 struct consistent {

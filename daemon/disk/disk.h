@@ -22,15 +22,15 @@ struct disk_entry {
     enum entry_type type;
     struct file_id file;
     uint32_t link_count;
-    struct entry_attrs attrs; /* what does not belong to the type is 0; target points into `target` */
+    struct entry_attrs
+        attrs; /* what does not belong to the type is 0; target points into `target` */
     char target[DISK_TARGET_MAX];
     int os; /* unknown: why (EXDEV: another file system is mounted there) */
 };
 
 struct disk_ops {
     /* The folder's root, found by its path. Unknown/absent leave *out NULL. */
-    enum disk_answer (*open_root)(void *ctx, struct disk_dir **out, struct file_id *file,
-                                  int *os);
+    enum disk_answer (*open_root)(void *ctx, struct disk_dir **out, struct file_id *file, int *os);
     /* A directory by name in an open one. ABSENT also when the name is no directory. */
     enum disk_answer (*open)(void *ctx, struct disk_dir *parent, struct bytes name,
                              struct disk_dir **out, struct file_id *file, int *os);
@@ -48,8 +48,8 @@ struct disk_ops {
      * (fcntl F_SETLEASE) tells the owner without disturbing anyone. */
     int (*has_writer)(void *ctx, struct disk_dir *dir, struct bytes name);
     /* The content of a small regular file, appended to `out`: rule files. */
-    enum disk_answer (*read_file)(void *ctx, struct disk_dir *dir, struct bytes name,
-                                  size_t limit, struct buf *out, int *os);
+    enum disk_answer (*read_file)(void *ctx, struct disk_dir *dir, struct bytes name, size_t limit,
+                                  struct buf *out, int *os);
 };
 
 struct disk {

@@ -20,8 +20,8 @@ int rules_new(const struct config_list *patterns, struct rules **out, struct err
 void rules_free(struct rules *rules);
 
 /* The content of dir/.spoorignore is now this; *changed says whether it was another before. */
-int rules_set(struct rules *rules, struct file_id dir, const char *text, size_t len,
-              bool *changed, struct err *err);
+int rules_set(struct rules *rules, struct file_id dir, const char *text, size_t len, bool *changed,
+              struct err *err);
 /* There is none any more; returns true when there was one. */
 bool rules_drop(struct rules *rules, struct file_id dir);
 bool rules_has(struct rules *rules, struct file_id dir);
@@ -37,7 +37,6 @@ bool rules_ignored(struct rules *rules, const struct rules_level *levels, size_t
                    struct bytes path, bool is_dir);
 /* The same for a name in a directory of the tree: builds path and levels from the entries. Reads
  * only id, file, parent and name of `dir` and its ancestors. */
-bool rules_ignored_in(struct rules *rules, const struct entry *dir, struct bytes name,
-                      bool is_dir);
+bool rules_ignored_in(struct rules *rules, const struct entry *dir, struct bytes name, bool is_dir);
 
 #endif

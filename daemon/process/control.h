@@ -17,8 +17,8 @@ struct err;
 #define CONTROL_CLIENTS_MAX 32
 #define CONTROL_FDS_MAX     (CONTROL_CLIENTS_MAX + 1) /* what control_poll_fds() fills at most */
 
-/* Client: sends one line, waits for one line (without its newline) until the deadline. ERR_NOTFOUND:
- * no daemon runs there. ERR_TIMEOUT. */
+/* Client: sends one line, waits for one line (without its newline) until the deadline.
+ * ERR_NOTFOUND: no daemon runs there. ERR_TIMEOUT. */
 int control_call(const char *state_dir, const char *request, int64_t deadline_mono_ns,
                  struct buf *answer, struct err *err);
 

@@ -19,9 +19,9 @@
 struct err;
 struct watch;
 
-#define WATCH_LINGER_MS     2         /* DESIGN 3 */
-#define WATCH_BUFFER_BYTES  (64 << 10)
-#define WATCH_STOP_MS       100       /* run returns within this after stop */
+#define WATCH_LINGER_MS    2 /* DESIGN 3 */
+#define WATCH_BUFFER_BYTES (64 << 10)
+#define WATCH_STOP_MS      100 /* run returns within this after stop */
 
 enum watch_loss {
     WATCH_OVERFLOW,  /* the kernel dropped records: everything may be stale */
