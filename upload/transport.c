@@ -13,6 +13,7 @@
 
 #include "config.h"
 #include "clock.h"
+#include "endpoint.h"
 #include "err.h"
 #include "num.h"
 #include "osfile.h"
@@ -26,7 +27,10 @@
 
 struct transport {
     const struct config_upload *config;
-    CURLM *multi;
+    CURLM *multi; /* holds connections and DNS cache from request to request */
+    /* One a request: up to libcurl 8.1 a handle that is used again keeps a pointer to the last
+     * header of the answer before, which an answer that begins with a folded header makes it
+     * write to (curl pull request 11103). NULL between requests. */
     CURL *easy;
     atomic_bool cancelled;
     bool loopback;
@@ -79,21 +83,6 @@ void transport_add_url(struct buf *out, const char *url, const char *journal, co
     buf_add_str(out, what);
 }
 
-/* A server on this machine is reached directly, whatever http_proxy says. */
-static bool is_loopback(const char *url)
-{
-    char *host = NULL;
-    CURLU *parts = curl_url();
-    bool loopback = false;
-    if (parts && curl_url_set(parts, CURLUPART_URL, url, 0) == CURLUE_OK &&
-        curl_url_get(parts, CURLUPART_HOST, &host, 0) == CURLUE_OK)
-        loopback = strcmp(host, "localhost") == 0 || strcmp(host, "[::1]") == 0 ||
-                   strncmp(host, "127.", 4) == 0;
-    curl_free(host);
-    curl_url_cleanup(parts);
-    return loopback;
-}
-
 int transport_open(const struct config_upload *config, struct transport **out, struct err *err)
 {
     if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK)
@@ -102,11 +91,11 @@ int transport_open(const struct config_upload *config, struct transport **out, s
     if (transport) {
         transport->config = config;
         atomic_init(&transport->cancelled, false);
-        transport->loopback = is_loopback(config->url);
+        /* A server on this machine is reached directly, whatever http_proxy says. */
+        transport->loopback = endpoint_is_loopback(config->url);
         transport->multi = curl_multi_init();
-        transport->easy = curl_easy_init();
     }
-    if (!transport || !transport->multi || !transport->easy) {
+    if (!transport || !transport->multi) {
         if (transport)
             transport_close(transport);
         else
@@ -121,7 +110,6 @@ void transport_close(struct transport *transport)
 {
     if (!transport)
         return;
-    curl_easy_cleanup(transport->easy);
     (void)curl_multi_cleanup(transport->multi); /* fails only on a bad handle */
     free(transport);
     curl_global_cleanup();
@@ -262,7 +250,6 @@ static int set_up(struct transport *transport, const struct transport_request *r
                   struct curl_slist *headers, struct sink *sink, struct err *err)
 {
     CURL *easy = transport->easy;
-    curl_easy_reset(easy); /* keeps connections, sessions and the DNS cache */
     transport->error[0] = '\0';
     int bad = set_connection(transport);
     bad |= curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, transport->error);
@@ -330,6 +317,8 @@ static int describe(const struct transport *transport, CURLcode result, const st
         why = curl_easy_strerror(result);
     } else if (result == CURLE_PARTIAL_FILE) {
         why = "the answer broke off";
+    } else if (result == CURLE_WEIRD_SERVER_REPLY) {
+        why = "the answer is no HTTP";
     }
     return err_set(err, code, 0, "cannot reach '%s': %s", url, why);
 }
@@ -363,11 +352,19 @@ static void take_headers(CURL *easy, struct transport_answer *answer)
         answer->has_sum = wire_parse_sum(text, &answer->sum);
 }
 
+/* libcurl (7.88) also takes "HTTP/2" with any number behind it, and with none (status 0). */
+static bool is_final(CURL *easy)
+{
+    long status = 0;
+    (void)curl_easy_getinfo(easy, CURLINFO_RESPONSE_CODE, &status); /* cannot fail */
+    return status >= 200 && status <= 999;
+}
+
 int transport_perform(struct transport *transport, const struct transport_request *request,
                       struct transport_answer *answer, struct err *err)
 {
     struct curl_slist *headers = NULL;
-    struct sink sink = {.easy = transport->easy, .request = request, .answer = answer};
+    struct sink sink = {.request = request, .answer = answer};
     CURLcode result = CURLE_OK;
     struct buf body = answer->body;
     *answer = (struct transport_answer){.body = body};
@@ -375,18 +372,26 @@ int transport_perform(struct transport *transport, const struct transport_reques
     int code = make_headers(transport, request, &headers, err);
     if (code)
         return code;
+    sink.easy = transport->easy = curl_easy_init();
+    if (!transport->easy) {
+        curl_slist_free_all(headers);
+        return err_set(err, ERR_NOMEM, 0, "cannot set up libcurl: out of memory");
+    }
     code = set_up(transport, request, headers, &sink, err);
     if (!code)
         code = drive(transport, &result, err);
     if (!code && result == CURLE_OK && !sink.headers_whole)
         result = CURLE_PARTIAL_FILE;
+    else if (!code && result == CURLE_OK && !is_final(transport->easy))
+        result = CURLE_WEIRD_SERVER_REPLY;
     if (!code && sink.code)
         code = sink.code;
     else if (!code && result != CURLE_OK)
         code = describe(transport, result, &sink, request->url, err);
     if (!code)
         take_headers(transport->easy, answer);
-    curl_easy_reset(transport->easy); /* lets go of the caller's memory, token included */
+    curl_easy_cleanup(transport->easy); /* lets go of the caller's memory, token included */
+    transport->easy = NULL;
     curl_slist_free_all(headers);
     return code;
 }
