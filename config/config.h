@@ -36,6 +36,7 @@ struct config_daemon {
     char *state_dir; /* absolute */
     char *log_file;  /* "" : stderr when in the foreground, state_dir/spoor.log in the background */
     int64_t log_level; /* enum log_level */
+    bool sandbox;      /* the process confines itself: sandbox.h */
 };
 
 struct config_folder {
@@ -45,6 +46,7 @@ struct config_folder {
     int64_t settle_ns;         /* a name is looked at when quiet for so long */
     int64_t max_delay_ns;      /* or when dirty for so long */
     int64_t partial_max_ns;    /* the longest wait for a name that is busy on end */
+    int64_t backend;           /* enum config_backend */
     int64_t poll_interval_ns;  /* for directories that cannot be watched */
     int64_t retention_ns;      /* rows younger than this are never purged */
     bool retention_forever;
@@ -52,6 +54,12 @@ struct config_folder {
     int64_t line;         /* of its section header, for messages */
 };
 
+enum config_backend {
+    CONFIG_BACKEND_AUTO,
+    CONFIG_BACKEND_INOTIFY,
+    CONFIG_BACKEND_FANOTIFY,
+    CONFIG_BACKEND_POLL,
+};
 enum config_format { CONFIG_FORMAT_SPOOR, CONFIG_FORMAT_NDJSON };
 enum config_ack { CONFIG_ACK_SEQUENCE, CONFIG_ACK_STATUS };
 

@@ -19,10 +19,12 @@
 #define SCOPE_KEYS_MAX 64 /* keys of one kind of section */
 
 static const char *const log_levels[] = {"error", "warn", "info", "debug", NULL};
+static const char *const backends[] = {"auto", "inotify", "fanotify", "poll", NULL};
 static const char *const formats[] = {"spoor", "ndjson", NULL};
 static const char *const acks[] = {"sequence", "status", NULL};
 
 _Static_assert(LOG_ERROR == 0 && LOG_DEBUG == 3, "log_levels follows enum log_level");
+_Static_assert(CONFIG_BACKEND_AUTO == 0 && CONFIG_BACKEND_POLL == 3, "backends follows its enum");
 _Static_assert(CONFIG_FORMAT_SPOOR == 0 && CONFIG_FORMAT_NDJSON == 1, "formats follows its enum");
 _Static_assert(CONFIG_ACK_SEQUENCE == 0 && CONFIG_ACK_STATUS == 1, "acks follows its enum");
 
@@ -41,6 +43,10 @@ const struct option config_options[] = {
     {DAEMON(log_file), .key = "log_file", .kind = KIND_PATH, .default_text = "",
      .help = "Where the log goes. Empty: to stderr in the foreground, to spoor.log in the state "
              "directory in the background."},
+    {DAEMON(sandbox), .key = "sandbox", .kind = KIND_BOOL, .default_text = "yes",
+     .help = "Whether the daemon confines itself once it runs: no new privileges, no core dumps, "
+             "and by Landlock only its folders to read, its state and log to write, and its "
+             "servers' ports to connect to. A reload cannot widen this. no: for debugging."},
 
     {FOLDER(path), .key = "path", .kind = KIND_PATH, .flags = OPTION_REQUIRED,
      .example = "/home/ann/documents",
@@ -57,6 +63,12 @@ const struct option config_options[] = {
      RANGE(0, DAY),
      .help = "A name that is busy on end is journaled after max_delay, then after twice that, and "
              "so on up to this."},
+    {FOLDER(backend), .key = "backend", .kind = KIND_ENUM, .default_text = "auto",
+     .choices = backends,
+     .help = "How changes are noticed. inotify: a watch for each directory. fanotify: one for the "
+             "whole file system, which needs privilege; inotify where it is refused. poll: every "
+             "directory is read each poll_interval. auto: poll on network and FUSE file systems, "
+             "else inotify."},
     {FOLDER(poll_interval_ns), .key = "poll_interval", .kind = KIND_DURATION, .default_text = "30s",
      RANGE(S, DAY), .help = "How often directories are read that the system cannot watch."},
     {FOLDER(retention_ns), .key = "retention", .kind = KIND_DURATION, .default_text = "7d",

@@ -17,6 +17,7 @@
 #include "sums.h"
 
 #define PATH_BYTES_MAX 4096 /* of the state directory */
+#define READ_BYTES     16384
 
 int journal_begin(struct journal *journal, struct err *err)
 {
@@ -202,7 +203,9 @@ int journal_open(const char *dir, const char *folder, struct journal **out, stru
     if (code)
         goto out;
     reserve_before_open(journal->dirfd);
-    code = journal_id_obtain(journal->dirfd, &id, err);
+    code = reserve_check_map(journal->dirfd, err);
+    if (code == 0)
+        code = journal_id_obtain(journal->dirfd, &id, err);
     if (code == 0)
         code = open_database(journal, dir, err);
     if (code == 0)
@@ -247,6 +250,33 @@ static int rename_aside(int dirfd, const char *from, const char *to, struct err 
     return 0;
 }
 
+/* Can all of dirfd/name be read? SQLite calls a read that fails with EIO a malformed file (its unix
+ * VFS gives SQLITE_IOERR_CORRUPTFS, of which the statement makes SQLITE_CORRUPT), and a disk that
+ * fails today is no reason to give up the journal on it. */
+static int check_readable(int dirfd, const char *name, struct err *err)
+{
+    char bytes[READ_BYTES];
+    int code = 0;
+    int fd = openat(dirfd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    if (fd < 0)
+        return errno == ENOENT ? 0 : err_os(err, errno, "cannot read '%s'", name);
+    for (off_t at = 0;;) {
+        ssize_t n = pread(fd, bytes, sizeof bytes, at);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            code = err_os(err, errno,
+                          "cannot read '%s'; it is kept; check the disk and the "
+                          "system's log",
+                          name);
+        if (n <= 0)
+            break;
+        at += n;
+    }
+    (void)close(fd); /* only read */
+    return code;
+}
+
 int journal_move_aside(const char *dir, struct err *err)
 {
     /* The database first: should the machine stop in between, SQLite drops a log that stands
@@ -256,6 +286,10 @@ int journal_move_aside(const char *dir, struct err *err)
     char stamp[CLOCK_TEXT_SIZE], from[64], to[128];
     int dirfd = osfile_open_dir(dir, err);
     int code = dirfd < 0 ? dirfd : 0;
+    for (size_t i = 0; code == 0 && i + 1 < ARRAY_LEN(suffixes); i++) { /* -shm holds nothing */
+        (void)snprintf(from, sizeof from, "%s%s", JOURNAL_FILE, suffixes[i]); /* fits */
+        code = check_readable(dirfd, from, err);
+    }
     clock_format_ms(clock_wall_ms(), stamp);
     for (char *colon = stamp; (colon = strchr(colon, ':')) != NULL;)
         *colon = '-'; /* no file system minds that */

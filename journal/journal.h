@@ -43,7 +43,8 @@ struct journal_info {
  * newer than this program, or fails its checks is refused with ERR_CORRUPT or ERR_UNSUPPORTED and
  * left as it is; journal_move_aside() then makes room. The text says what to do. */
 int journal_open(const char *dir, const char *folder, struct journal **out, struct err *err);
-/* Renames the database with its log to journal.db.corrupt-<time>; never deletes. */
+/* Renames the database with its log to journal.db.corrupt-<time>; never deletes. Refused when one
+ * of them cannot be read to its end: then the disk fails, which SQLite reports as corruption. */
 int journal_move_aside(const char *dir, struct err *err);
 /* Checkpoints and closes. NULL allowed. */
 void journal_close(struct journal *journal);

@@ -10,6 +10,7 @@
 #include "journal_id.h"
 #include "osfile.h"
 #include "reader_private.h"
+#include "reserve.h"
 #include "schema.h"
 #include "sums.h"
 
@@ -42,7 +43,9 @@ static int open_database(struct reader *reader, const char *dir, struct err *err
     if (faccessat(reader->dirfd, JOURNAL_FILE, F_OK, 0) != 0)
         return errno == ENOENT ? no_journal(path, err)
                                : err_os(err, errno, "cannot open the journal '%s'", path);
-    int code = sql_open(&reader->sql, "journal", path, SQLITE_OPEN_READONLY, err);
+    int code = reserve_check_map(reader->dirfd, err);
+    if (code == 0)
+        code = sql_open(&reader->sql, "journal", path, SQLITE_OPEN_READONLY, err);
     if (code == 0)
         code = schema_version(&reader->sql, &schema_journal, &version, err);
     if (code == 0 && version == 0)

@@ -4,12 +4,17 @@
 #ifndef SPOOR_RESERVE_H
 #define SPOOR_RESERVE_H
 
+struct err;
+
 #define RESERVE_FILE "journal.reserve"
 
-/* Before the database is opened: gives the reserve up when the disk is all but full. (On a full
- * ext4 with 1 KiB blocks opening a WAL database dies of SIGBUS, since the mapped -shm file has
- * holes: FACTS 5.4.) */
+/* Before the database is opened: gives the reserve up when the disk is all but full. */
 void reserve_before_open(int dirfd);
+/* Then, and before a reader opens it: ERR_FULL where opening could kill the process. SQLite maps
+ * the -shm file and touches one byte of each 4 KiB of it beforehand; where blocks are smaller than
+ * a page the rest is holes, and on a full disk writing to them is SIGBUS (seen on ext4 with 1 KiB
+ * blocks). */
+int reserve_check_map(int dirfd, struct err *err);
 /* After: makes the reserve when it is missing and there is room for it. */
 void reserve_after_open(int dirfd);
 /* True when there was a reserve and it is given up. */

@@ -1,14 +1,17 @@
-/* reserve_linux.c: see reserve.h. Nothing here can fail its caller: without a reserve the
- * journal works, it only stops earlier on a full disk. */
+/* reserve_linux.c: see reserve.h. Without a reserve the journal works, it only stops earlier on a
+ * full disk: what makes and gives up the file cannot fail its caller. */
 #include "reserve.h"
 
 #include <fcntl.h>
 #include <sys/statvfs.h>
 
+#include "err.h"
 #include "journal.h"
 
 /* The reserve is made only where this many times its size is free. */
 #define ROOM_FACTOR 8
+/* The -shm of a log at its limit, twice: 32 KiB for each 4096 pages. */
+#define MAP_BYTES (128 << 10)
 
 static bool has_room(int dirfd, uint64_t bytes)
 {
@@ -22,6 +25,17 @@ void reserve_before_open(int dirfd)
 {
     if (!has_room(dirfd, JOURNAL_RESERVE_BYTES))
         (void)reserve_release(dirfd); /* there may be none */
+}
+
+int reserve_check_map(int dirfd, struct err *err)
+{
+    struct statvfs fs;
+    if (fstatvfs(dirfd, &fs) != 0 || fs.f_frsize >= (unsigned long)sysconf(_SC_PAGESIZE) ||
+        has_room(dirfd, MAP_BYTES))
+        return 0;
+    return err_set(err, ERR_FULL, 0,
+                   "journal '%s': it cannot be opened while its disk is full; free space on it",
+                   JOURNAL_FILE);
 }
 
 void reserve_after_open(int dirfd)

@@ -28,6 +28,7 @@ struct cli {
     bool null_ends;                          /* -0 */
     bool names;                              /* --names */
     bool follow, reverse, uploaded, server;  /* --follow --reverse --uploaded --server */
+    bool yes;                                /* --yes */
     const char *since, *until, *at;          /* seq or time, as given */
     int64_t count;                           /* -n, -1 not given */
     int64_t timeout_ns;                      /* --timeout, -1 not given */
@@ -58,6 +59,7 @@ int cli_show(const struct cli *cli);
 int cli_tree(const struct cli *cli);
 int cli_pending(const struct cli *cli);
 int cli_verify(const struct cli *cli);
+int cli_folder(const struct cli *cli);
 
 /* The whole command line: what main() calls. */
 int cli_main(int argc, char **argv);

@@ -253,7 +253,8 @@ static int find_range(struct log_job *job, struct reader *reader, struct buf *pa
     int rc = reader_info(reader, &info, err);
     if (rc)
         return rc;
-    *range = (struct reader_range){.first = 1, .last = info.last_seq, .until_ms = INT64_MAX};
+    *range = (struct reader_range){
+        .first = 1, .last = info.last_seq, .verify = true, .until_ms = INT64_MAX};
     rc = set_moments(job->cli, range, err);
     if (rc)
         return rc;

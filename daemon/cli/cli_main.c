@@ -54,6 +54,11 @@ static const struct cli_command commands[] = {
      "journal's at what it has acknowledged. Prints each difference; exit code 3 when there are "
      "any.",
      cli_verify},
+    {"folder", "adopt [NAME]", "Fy", "take another directory for the folder",
+     "When the directory at a folder's path is another one than the one that is journaled (a\n"
+     "restored backup, a new disk), nothing is journaled or deleted. This shows both and how they\n"
+     "differ; with --yes the one that is there now becomes the folder.",
+     cli_folder},
     {"config", "check|show|paths|example", "j", "look at the configuration",
      "check    says whether the configuration is good, else what is wrong and where (exit 78)\n"
      "show     every key with its value and where that comes from\n"

@@ -192,7 +192,7 @@ static int show_seq(struct show_job *job, int64_t seq, struct err *err)
         return err_set(err, ERR_NOTFOUND, 0,
                        "row %" PRId64 " of folder '%s': not there yet, the last is %" PRId64, seq,
                        job->folder->name, info.last_seq);
-    struct reader_range range = {.first = seq, .last = seq, .until_ms = INT64_MAX};
+    struct reader_range range = {.first = seq, .last = seq, .verify = true, .until_ms = INT64_MAX};
     rc = reader_rows(job->reader, &range, show_row, job, err);
     if (rc < 0)
         return rc;
@@ -298,7 +298,8 @@ static int run_pending(struct show_job *job, struct err *err)
     say_pending(job, info.last_seq, lowest);
     if (lowest >= info.last_seq)
         return 0;
-    struct reader_range range = {.first = lowest + 1, .last = info.last_seq, .until_ms = INT64_MAX};
+    struct reader_range range = {
+        .first = lowest + 1, .last = info.last_seq, .verify = true, .until_ms = INT64_MAX};
     rc = reader_rows(job->reader, &range, print_pending, job, err);
     return rc < 0 ? rc : 0;
 }

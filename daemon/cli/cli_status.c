@@ -132,7 +132,8 @@ static void print_trouble(const struct page *page, const struct status_folder *f
     struct buf line;
 
     buf_init(&line, STATUS_OUT_MAX);
-    if (folder->unwatched_dirs > 0) {
+    /* Where nothing is watched by design nothing is missing. */
+    if (folder->unwatched_dirs > 0 && strncmp(folder->backend, "poll", 4) != 0) {
         buf_addf(&line,
                  "%lld directories beyond the watch limit are only compared from time to "
                  "time; raise it: sysctl fs.inotify.max_user_watches=...",

@@ -7,8 +7,9 @@
 #include "config.h"
 #include "reader.h"
 
-#define STATUS_WORD_MAX 65  /* bytes of a name or state, NUL included */
-#define STATUS_TEXT_MAX 513 /* bytes of an error */
+#define STATUS_BACKEND_MAX 256 /* bytes of a back-end with the reason for it */
+#define STATUS_WORD_MAX    65  /* bytes of a name or state, NUL included */
+#define STATUS_TEXT_MAX    513 /* bytes of an error */
 
 /* One upload, or another consumer, of one folder. */
 struct status_upload {
@@ -33,7 +34,7 @@ struct status_folder {
     char state[STATUS_WORD_MAX];
     char error[STATUS_TEXT_MAX];
     char trouble[STATUS_TEXT_MAX];
-    char backend[STATUS_WORD_MAX];
+    char backend[STATUS_BACKEND_MAX];
     int64_t directories, watches, dirty_names, dirty_dirs;
     int64_t unknown_names, unreadable_dirs, unwatched_dirs;
     int64_t gaps, scan_dirs, scan_entries;

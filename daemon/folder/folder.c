@@ -54,7 +54,9 @@ static void sink_lost(void *ctx, enum watch_loss loss)
     if (loss == WATCH_OVERFLOW) {
         folder_lost_locked(folder, CHANGE_OVERFLOW);
     } else {
-        folder->root_hint = true;
+        /* Should it be there all the same (unmounted and mounted again), its watches are gone. */
+        folder_lost_locked(folder, CHANGE_ROOT_LOST);
+        folder->root_asked++;
         pthread_cond_signal(&folder->wake_thread);
     }
     pthread_mutex_unlock(&folder->lock);
@@ -87,6 +89,10 @@ static void sink_batch(void *ctx)
     folder->touched = false;
     pthread_mutex_unlock(&folder->lock);
 }
+
+_Static_assert((int)WATCH_AUTO == CONFIG_BACKEND_AUTO && (int)WATCH_POLL == CONFIG_BACKEND_POLL &&
+                   (int)WATCH_INOTIFY == CONFIG_BACKEND_INOTIFY,
+               "enum watch_kind follows enum config_backend");
 
 static void *watch_thread(void *ctx)
 {
@@ -143,13 +149,16 @@ static int open_parts(struct folder *folder, const char *state_dir, struct err *
     }
     int rc = osfile_make_private_dir(folder->dir, err);
     rc = rc ? rc : osfile_make_private_dir(folder->barrier_dir, err);
-    struct watch_sink sink = {.ctx = folder,
-                              .hint = sink_hint,
-                              .unwatched = sink_unwatched,
-                              .lost = sink_lost,
-                              .barrier = sink_barrier,
-                              .batch = sink_batch};
-    return rc ? rc : watch_open(&sink, folder->barrier_dir, &folder->watch, err);
+    struct watch_setup setup = {.kind = (enum watch_kind)folder->config->backend,
+                                .root = folder->config->path,
+                                .barrier_dir = folder->barrier_dir,
+                                .sink = {.ctx = folder,
+                                         .hint = sink_hint,
+                                         .unwatched = sink_unwatched,
+                                         .lost = sink_lost,
+                                         .barrier = sink_barrier,
+                                         .batch = sink_batch}};
+    return rc ? rc : watch_open(&setup, &folder->watch, err);
 }
 
 int folder_open(const struct config_folder *config, const char *state_dir,
@@ -173,8 +182,16 @@ int folder_open(const struct config_folder *config, const char *state_dir,
         return rc;
     }
     folder->status.backend = watch_backend(folder->watch);
+    if (config->backend == CONFIG_BACKEND_FANOTIFY && !folder_is_marked(folder)) {
+        log_warn("folder '%s': watched by %s", config->name, folder->status.backend);
+    }
     *out = folder;
     return 0;
+}
+
+bool folder_is_marked(const struct folder *folder)
+{
+    return strcmp(watch_backend(folder->watch), "fanotify") == 0;
 }
 
 int folder_start(struct folder *folder, struct err *err)
@@ -320,6 +337,10 @@ int folder_sync_start(struct folder *folder, uint64_t *number, struct err *err)
     uint64_t mine = ticket ? ++folder->next_ticket : 0;
     if (ticket) {
         *ticket = (struct folder_ticket){.number = mine, .state = TICKET_SENT};
+        if (folder->status.state == FOLDER_ROOT_LOST) {
+            folder->root_asked++; /* whoever asks may know that it is back */
+            pthread_cond_signal(&folder->wake_thread);
+        }
     }
     bool closed = folder->closed || folder->stop;
     pthread_mutex_unlock(&folder->lock);
@@ -358,7 +379,7 @@ int folder_sync_done(struct folder *folder, uint64_t number, int64_t *seq, struc
     enum folder_state state = folder->status.state;
     char why[sizeof folder->status.error];
     (void)snprintf(why, sizeof why, "%s", folder->status.error);
-    bool closed = folder->closed;
+    bool closed = folder->closed, unanswered = folder->root_asked != folder->root_answered;
     pthread_mutex_unlock(&folder->lock);
     if (rc == 1) {
         return 1;
@@ -366,11 +387,26 @@ int folder_sync_done(struct folder *folder, uint64_t number, int64_t *seq, struc
     if (closed) {
         return err_set(err, ERR_CANCELLED, 0, "folder '%s' has stopped", folder->config->name);
     }
-    if (rc == 0 && (state == FOLDER_ROOT_LOST || state == FOLDER_FAILED)) {
+    if (rc == 0 && !unanswered && (state == FOLDER_ROOT_LOST || state == FOLDER_FAILED)) {
         return err_set(err, ERR_CONFLICT, 0, "folder '%s' cannot be synced now: %s",
                        folder->config->name, why);
     }
     return rc == 0 ? 0 : err_set(err, rc, 0, "folder '%s': no such sync", folder->config->name);
+}
+
+int folder_adopt(struct folder *folder, struct err *err)
+{
+    pthread_mutex_lock(&folder->lock);
+    bool lost = folder->status.state == FOLDER_ROOT_LOST && !folder->closed && !folder->stop;
+    folder->adopt = lost;
+    pthread_cond_signal(&folder->wake_thread);
+    pthread_mutex_unlock(&folder->lock);
+    if (!lost) {
+        return err_set(err, ERR_CONFLICT, 0,
+                       "folder '%s' is the one that is journaled: there is nothing to adopt",
+                       folder->config->name);
+    }
+    return 0;
 }
 
 /* --- writes for others --- */

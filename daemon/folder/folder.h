@@ -29,7 +29,7 @@ struct folder_status {
     enum folder_state state;
     char name[65];
     char error[512];     /* why it is not well, "" when it is */
-    const char *backend; /* "inotify" */
+    const char *backend; /* watch.h's watch_backend() */
     int64_t entries;
     int64_t directories;
     int64_t watches;
@@ -62,6 +62,8 @@ void folder_close(struct folder *folder);
 
 const char *folder_name(const struct folder *folder);
 const char *folder_dir(const struct folder *folder); /* where journal.db lies */
+/* It is watched by fanotify, whose mark needed privilege and stands. Any thread. */
+bool folder_is_marked(const struct folder *folder);
 /* Never blocks on the disk. Any thread. */
 void folder_get_status(struct folder *folder, struct folder_status *out);
 
@@ -71,6 +73,11 @@ int folder_sync_start(struct folder *folder, uint64_t *ticket, struct err *err);
 /* 1: done, *seq is the last row then (what --uploaded waits for); 0: not yet; negative: cannot be
  * (stopped, root lost). */
 int folder_sync_done(struct folder *folder, uint64_t ticket, int64_t *seq, struct err *err);
+
+/* Takes the directory that lies at the folder's path now for the folder, though another one was
+ * journaled (a restored backup, a new disk). ERR_CONFLICT unless the folder is root-lost. Any
+ * thread, returns at once; the state says what came of it. */
+int folder_adopt(struct folder *folder, struct err *err);
 
 /* The writes of others, done by the folder's thread; block until committed. ERR_CANCELLED once the
  * folder stops. ctx is the folder: they fit struct upload_journal. */

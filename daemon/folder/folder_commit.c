@@ -21,6 +21,7 @@ void folder_refresh_status(struct folder *folder)
 {
     const struct journal_info *info = journal_info(folder->journal);
     int64_t watches = (int64_t)watch_count(folder->watch);
+    const char *backend = watch_backend(folder->watch);
     struct troubled troubled = {0};
     pthread_mutex_lock(&folder->lock);
     struct folder_status *status = &folder->status;
@@ -29,9 +30,14 @@ void folder_refresh_status(struct folder *folder)
     status->entries = tree_entry_count(folder->tree);
     status->directories = (int64_t)tree_dir_count(folder->tree) - 1;
     status->watches = watches;
+    bool other = strcmp(status->backend, backend) != 0;
+    status->backend = backend;
     status->last_seq = info->last_seq;
     status->gap_open = info->gap_open;
     pthread_mutex_unlock(&folder->lock);
+    if (other) {
+        log_warn("folder '%s': watched by %s from now on", folder->config->name, backend);
+    }
     if (!count) {
         return;
     }
@@ -61,6 +67,7 @@ int folder_commit(struct folder *folder, struct err *err)
     bool rows = script_rows(folder->script) > 0;
     script_clear(folder->script);
     if (rc == 0) {
+        folder->retry_wait_ns = count ? 0 : folder->retry_wait_ns; /* opening alone proves little */
         folder_refresh_status(folder);
         if (rows) {
             folder->notify.changed(folder->notify.ctx);

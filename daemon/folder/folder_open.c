@@ -87,7 +87,7 @@ static int find_stale(void *ctx, const struct reader_consumer *consumer)
 /* The consumers of the configuration, and no others: one that is gone would keep rows for ever. */
 static int apply_consumers(struct folder *folder, struct err *err)
 {
-    struct reader *reader;
+    struct reader *reader = NULL;
     int rc = reader_open(folder->dir, &reader, err);
     struct stale *stale = rc == 0 ? calloc(1, sizeof *stale) : NULL;
     if (rc == 0 && stale) {
@@ -129,23 +129,40 @@ int folder_check_root(struct folder *folder, struct err *err)
     } else if (!file_id_equal(info->root, file)) {
         return err_set(err, ERR_CONFLICT, 0,
                        "'%s' is another directory than the one that is journaled (inode %llu, "
-                       "was %llu): nothing is journaled or deleted; put the old one back, or move "
-                       "'%s' away to begin a new journal",
+                       "was %llu): nothing is journaled or deleted; put the old one back, or take "
+                       "this one with 'spoor folder adopt %s'",
                        folder->config->path, (unsigned long long)file.a,
-                       (unsigned long long)info->root.a, folder->dir);
+                       (unsigned long long)info->root.a, folder->config->name);
     }
     tree_set_root(folder->tree, file, tree_root(folder->tree)->mode);
     return 0;
+}
+
+int folder_adopt_root(struct folder *folder, struct err *err)
+{
+    struct disk_dir *root = NULL;
+    struct file_id file;
+    int64_t fs_type = 0;
+    int os = 0;
+    if (folder->disk.ops->open_root(folder->disk.ctx, &root, &file, &os) != DISK_PRESENT) {
+        return err_os(err, os ? os : ENOENT, "cannot open '%s'", folder->config->path);
+    }
+    folder->disk.ops->close(folder->disk.ctx, root);
+    int rc = disk_linux_fs_type(&folder->disk, &fs_type, err);
+    return rc ? rc : journal_set_root(folder->journal, file, fs_type, err);
 }
 
 int folder_open_parts(struct folder *folder, struct err *err)
 {
     int rc = open_journal(folder, err);
     if (rc == ERR_CORRUPT) {
-        log_error("folder '%s': %s; the file is moved aside and a new journal is begun",
-                  folder->config->name, err->text);
+        struct err why = *err;
         folder_close_parts(folder);
         rc = journal_move_aside(folder->dir, err);
+        if (rc == 0) {
+            log_error("folder '%s': %s; the file was moved aside and a new journal is begun",
+                      folder->config->name, why.text);
+        }
         rc = rc ? rc : open_journal(folder, err);
     }
     rc = rc ? rc : apply_consumers(folder, err);

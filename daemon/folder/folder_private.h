@@ -99,12 +99,13 @@ struct folder {
     uint64_t next_ticket;
     struct folder_dropped *dropped;
     size_t dropped_count;
-    uint32_t lost_reason;     /* CHANGE_OVERFLOW or CHANGE_INTERNAL: to be handled */
-    bool root_hint;           /* the kernel says that something happened to the root */
-    bool had_trouble;         /* since the directories in trouble were counted */
-    bool touched;             /* hints came in since the last batch */
-    bool closed;              /* the thread has ended: nothing is accepted any more */
-    int64_t waiting_until_ns; /* the thread sleeps until then; 0: it does not sleep */
+    uint32_t lost_reason; /* CHANGE_OVERFLOW, _INTERNAL, _ROOT_LOST: to be handled */
+    bool adopt;           /* the directory that is at the folder's path now is to be the folder */
+    uint64_t root_asked, root_answered; /* looks at the root: asked for by kernel or sync, done */
+    bool had_trouble;                   /* since the directories in trouble were counted */
+    bool touched;                       /* hints came in since the last batch */
+    bool closed;                        /* the thread has ended: nothing is accepted any more */
+    int64_t waiting_until_ns;           /* the thread sleeps until then; 0: it does not sleep */
     struct folder_status status;
     char **consumers;
     size_t consumer_count;
@@ -122,8 +123,15 @@ void folder_set_state(struct folder *folder, enum folder_state state, const char
 void folder_trouble(void *ctx, struct bytes path, int os);
 void folder_lost_locked(struct folder *folder, uint32_t reason);
 
-/* folder_thread.c: the thread's body; ctx is the folder. */
+/* folder_thread.c: the thread's body; ctx is the folder. It takes steps until it is told to stop,
+ * sleeps between them until one is due or something calls, and ends. The simulation does the same
+ * without a thread. */
 void *folder_thread(void *ctx);
+/* All that can be done now. True: there is more, do not sleep. */
+bool folder_step(struct folder *folder);
+/* Monotonic time of the next step: 0 something calls, SETTLE_NEVER only when something will. */
+int64_t folder_due(struct folder *folder);
+void folder_end(struct folder *folder);
 
 /* folder_open.c */
 int folder_open_parts(struct folder *folder, struct err *err);
@@ -131,6 +139,8 @@ int folder_open_parts(struct folder *folder, struct err *err);
 void folder_close_parts(struct folder *folder);
 /* Is the folder there, and is it the one that is journaled? 0, or why not. */
 int folder_check_root(struct folder *folder, struct err *err);
+/* Makes the directory that is there now the folder's root. */
+int folder_adopt_root(struct folder *folder, struct err *err);
 
 /* folder_commit.c */
 /* Commits the script (nothing when it is empty), refreshes status, wakes others. */
@@ -142,5 +152,9 @@ void folder_serve_requests(struct folder *folder);
 /* folder_scan.c */
 /* First index, or comparison: what `journal_info.indexed` and the tree ask for. */
 int folder_scan(struct folder *folder, struct err *err);
+
+/* folder_rekey.c */
+/* Writes identities anew where all else agrees; *count says how many. */
+int folder_rekey(struct folder *folder, int64_t *count, struct err *err);
 
 #endif

@@ -8,6 +8,8 @@
 #include "journal.h"
 #include "scan.h"
 
+enum { RESTORED_ENTRIES_MIN = 8 }; /* of fewer a majority says nothing */
+
 /* --- what scans report, from any worker --- */
 
 static void scan_trouble(void *ctx, const struct entry *dir, int os, const char *text)
@@ -139,16 +141,37 @@ static void mark_findings(struct folder *folder, const struct scan_result *resul
     pthread_mutex_unlock(&folder->lock);
 }
 
+/* More than half of the folder is somebody else: a restored backup, unless proved otherwise. */
+static bool looks_restored(const struct folder *folder, const struct scan_result *result)
+{
+    int64_t entries = tree_entry_count(folder->tree);
+    int64_t dirs = (int64_t)tree_dir_count(folder->tree);
+    return entries >= RESTORED_ENTRIES_MIN &&
+           (2 * (int64_t)result->count > entries || 2 * result->marked > dirs);
+}
+
 static int compare(struct folder *folder, struct err *err)
 {
     struct scan_env env = env_of(folder);
     struct scan_result result = {0};
+    int64_t rekeyed = 0;
     folder_set_state(folder, FOLDER_SCANNING, "");
     int rc = 0;
     if (!journal_info(folder->journal)->indexed) {
         rc = journal_set_indexed(folder->journal, err); /* the first index was cut short */
     }
     rc = rc ? rc : scan_compare(&env, folder->tree, folder->dir, &result, err);
+    if (rc == 0 && looks_restored(folder, &result)) {
+        rc = folder_rekey(folder, &rekeyed, err);
+        if (rc == 0 && rekeyed) {
+            log_warn("folder '%s': %lld entries are other files with the same names, sizes and "
+                     "times (a restored backup?): they are taken for the same, no row is written",
+                     folder->config->name, (long long)rekeyed);
+            scan_result_deinit(&result);
+            result = (struct scan_result){0};
+            rc = scan_compare(&env, folder->tree, folder->dir, &result, err);
+        }
+    }
     if (rc == 0) {
         mark_findings(folder, &result, clock_mono_ns());
         log_info("folder '%s': compared %lld entries in %lld directories, %zu names and %lld "

@@ -73,12 +73,11 @@ static bool step_open(struct folder *folder)
     folder_refresh_status(folder);
     if (folder_check_root(folder, &err) != 0) {
         lose_root(folder, &err);
-    } else {
-        folder->retry_wait_ns = 0;
     }
     return !folder->needs_open;
 }
 
+/* Unmounting drops watches; adding one that still stands gives the same number. */
 static int forget_watch(void *ctx, struct entry *dir)
 {
     (void)ctx;
@@ -86,15 +85,13 @@ static int forget_watch(void *ctx, struct entry *dir)
     return 0;
 }
 
-static bool step_root(struct folder *folder)
+/* Is the root there? True: it is, and the folder can go on. */
+static bool look_at_root(struct folder *folder, bool adopt)
 {
     struct err err = {0};
-    pthread_mutex_lock(&folder->lock);
-    bool hint = folder->root_hint;
-    folder->root_hint = false;
-    pthread_mutex_unlock(&folder->lock);
-    if (folder->root_lost ? clock_mono_ns() < folder->retry_ns && !hint : !hint) {
-        return !folder->root_lost;
+    if (adopt && folder_adopt_root(folder, &err) == 0) {
+        log_warn("folder '%s': '%s' is adopted: it is the folder from now on", folder->config->name,
+                 folder->config->path);
     }
     if (folder_check_root(folder, &err) != 0) {
         lose_root(folder, &err);
@@ -104,10 +101,28 @@ static bool step_root(struct folder *folder)
         log_info("folder '%s': the folder is back", folder->config->name);
         folder->root_lost = false;
         folder->retry_wait_ns = 0;
-        /* Unmounting dropped the watches; adding one that still stands gives the same number. */
         (void)tree_each_dir(folder->tree, forget_watch, NULL); /* it never stops */
+        folder_set_state(folder, FOLDER_SCANNING, "");
     }
     return true;
+}
+
+static bool step_root(struct folder *folder)
+{
+    pthread_mutex_lock(&folder->lock);
+    bool adopt = folder->adopt && folder->root_lost;
+    uint64_t asked = folder->root_asked;
+    bool hint = asked != folder->root_answered || adopt;
+    folder->adopt = false;
+    pthread_mutex_unlock(&folder->lock);
+    if (!hint && (!folder->root_lost || clock_mono_ns() < folder->retry_ns)) {
+        return !folder->root_lost;
+    }
+    bool there = look_at_root(folder, adopt);
+    pthread_mutex_lock(&folder->lock);
+    folder->root_answered = asked;
+    pthread_mutex_unlock(&folder->lock);
+    return there;
 }
 
 /* Watches that the kernel dropped: should the directory still be there, it is listed when seen. */
@@ -136,7 +151,12 @@ static bool step_lost(struct folder *folder)
     if (!reason) {
         return true;
     }
-    reason = reason & CHANGE_OVERFLOW ? CHANGE_OVERFLOW : CHANGE_INTERNAL;
+    if (reason & CHANGE_ROOT_LOST) {
+        (void)tree_each_dir(folder->tree, forget_watch, NULL); /* it never stops */
+        reason = CHANGE_ROOT_LOST;
+    } else {
+        reason = reason & CHANGE_OVERFLOW ? CHANGE_OVERFLOW : CHANGE_INTERNAL;
+    }
     log_warn("folder '%s': events were lost (%s); the folder is compared anew",
              folder->config->name, change_reason_name(reason));
     folder->needs_scan = true;
@@ -150,6 +170,22 @@ static bool step_lost(struct folder *folder)
     return true;
 }
 
+/* A comparison in which the folder went away is no failure: the gap says so. A first index leaves a
+ * tree that is ahead of its table, and begins anew. */
+static void scan_failed(struct folder *folder, const struct err *err)
+{
+    struct err why = {0};
+    if (folder_stopping(folder)) {
+        return;
+    }
+    if (err->code == ERR_NOTFOUND && journal_info(folder->journal)->indexed &&
+        folder_check_root(folder, &why) != 0) {
+        lose_root(folder, &why);
+    } else {
+        fail(folder, err);
+    }
+}
+
 static bool step_scan(struct folder *folder)
 {
     struct err err = {0};
@@ -159,9 +195,7 @@ static bool step_scan(struct folder *folder)
     }
     folder->needs_scan = false;
     if (folder_scan(folder, &err) != 0) {
-        if (!folder_stopping(folder)) {
-            fail(folder, &err);
-        }
+        scan_failed(folder, &err);
         return false;
     }
     int64_t ended = clock_mono_ns();
@@ -198,6 +232,20 @@ static int64_t forced_before(struct folder *folder)
     return force;
 }
 
+static void after_round(struct folder *folder, bool room)
+{
+    bool limited = observe_limited(folder->observe);
+    pthread_mutex_lock(&folder->lock);
+    if (!room) {
+        folder_lost_locked(folder, CHANGE_INTERNAL);
+    }
+    folder->had_trouble |= limited;
+    pthread_mutex_unlock(&folder->lock);
+    if (limited) {
+        folder_refresh_status(folder); /* starts the polling; the commit came before the flags */
+    }
+}
+
 /* One round: look, reconcile, commit. *more: call again before sleeping. */
 static bool step_round(struct folder *folder, bool *more)
 {
@@ -223,11 +271,7 @@ static bool step_round(struct folder *folder, bool *more)
         if (rc == 0) {
             bool room = observe_after(folder->observe, clock_mono_ns());
             unwatch_left(folder);
-            if (!room) {
-                pthread_mutex_lock(&folder->lock);
-                folder_lost_locked(folder, CHANGE_INTERNAL);
-                pthread_mutex_unlock(&folder->lock);
-            }
+            after_round(folder, room);
         }
     }
     if (rc != 0) {
@@ -305,6 +349,9 @@ static void step_poll(struct folder *folder)
             asked = true;
         }
     }
+    if (asked) {
+        settle_hurry(folder->settle, now); /* what failed may succeed now */
+    }
     if (folder->poll_ns != SETTLE_NEVER && (asked || now >= folder->poll_ns)) {
         folder->poll_ns = now + folder->config->poll_interval_ns;
         (void)tree_each_dir(folder->tree, poll_dir,
@@ -331,8 +378,7 @@ static bool step_purge(struct folder *folder)
     return true;
 }
 
-/* All that can be done now. True: there is more, do not sleep. */
-static bool work(struct folder *folder)
+bool folder_step(struct folder *folder)
 {
     bool more = false;
     folder_serve_requests(folder);
@@ -381,9 +427,17 @@ static bool ticket_arrived_locked(const struct folder *folder)
 static bool called_locked(const struct folder *folder)
 {
     bool usable = !folder->needs_open && !folder->root_lost;
-    return folder->stop || folder->requests || folder->root_hint ||
-           (usable && folder->lost_reason) ||
+    return folder->stop || folder->requests || folder->adopt ||
+           folder->root_asked != folder->root_answered || (usable && folder->lost_reason) ||
            (usable && !folder->needs_scan && ticket_arrived_locked(folder));
+}
+
+int64_t folder_due(struct folder *folder)
+{
+    pthread_mutex_lock(&folder->lock);
+    int64_t due = called_locked(folder) ? 0 : next_due_locked(folder);
+    pthread_mutex_unlock(&folder->lock);
+    return due;
 }
 
 static void sleep_until_due(struct folder *folder)
@@ -424,16 +478,21 @@ static void refuse_requests(struct folder *folder)
     pthread_mutex_unlock(&folder->lock);
 }
 
+void folder_end(struct folder *folder)
+{
+    refuse_requests(folder);
+    folder_close_parts(folder);
+    folder_set_state(folder, FOLDER_STOPPED, "");
+}
+
 void *folder_thread(void *ctx)
 {
     struct folder *folder = ctx;
     while (!folder_stopping(folder)) {
-        if (!work(folder)) {
+        if (!folder_step(folder)) {
             sleep_until_due(folder);
         }
     }
-    refuse_requests(folder);
-    folder_close_parts(folder);
-    folder_set_state(folder, FOLDER_STOPPED, "");
+    folder_end(folder);
     return NULL;
 }

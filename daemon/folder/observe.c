@@ -46,6 +46,7 @@ void observe_free(struct observe *o)
     free(o->queue.at);
     free(o->blocked.at);
     free(o->failed.at);
+    free(o->selves.at);
     free(o->resting.at);
     free(o->dirs);
     free(o->dir_table);
@@ -71,7 +72,7 @@ static void reset(struct observe *o, int64_t now_ns)
     facts_clear(o->queued);
     arena_reset(&o->arena);
     o->queue.count = o->queue.next = o->blocked.count = o->failed.count = 0;
-    o->resting.count = 0;
+    o->resting.count = o->selves.count = 0;
     o->dir_count = 0;
     if (o->dir_table) {
         memset(o->dir_table, 0, (o->dir_mask + 1) * sizeof(struct observe_dir *));
@@ -100,14 +101,37 @@ static int compare_items(const void *x, const void *y)
     return bytes_compare(a->name, b->name);
 }
 
+/* A directory that the watch told by itself is looked at by its name. One that the tree does not
+ * know is looked at when it is found. */
+static void queue_selves(struct observe *o)
+{
+    for (size_t i = 0; i < o->selves.count && o->rc == 0; i++) {
+        struct settle_name item = o->selves.at[i];
+        const struct entry *entry = tree_dir(o->env.tree, item.dir);
+        if (!entry || !entry->parent) {
+            continue;
+        }
+        item.dir = entry->parent->file;
+        item.name = entry_name(entry);
+        if (!observe_has(o, item.dir, item.name)) {
+            observe_queue_item(o, &item);
+        }
+    }
+}
+
 static void take_due_locked(struct observe *o, int64_t force_before_ns)
 {
     struct settle_name name;
     struct settle_mark mark;
     while (o->rc == 0 && o->queue.count < OBSERVE_NAMES_MAX &&
            settle_take(o->env.settle, o->now_ns, force_before_ns, &name, &o->names)) {
-        observe_queue_item(o, &name);
+        if (bytes_equal(name.name, bytes_str("."))) {
+            observe_push_item(o, &o->selves, &name);
+        } else {
+            observe_queue_item(o, &name);
+        }
     }
+    queue_selves(o);
     while (o->rc == 0 && o->dir_count < OBSERVE_NAMES_MAX &&
            settle_take_dir(o->env.settle, o->now_ns, force_before_ns, &mark)) {
         observe_set_pending(o, mark.dir, mark.deep);
@@ -216,10 +240,17 @@ static bool put_names_back_locked(struct observe *o, int64_t now_ns)
         ok = settle_put_back(o->env.settle, &item, now_ns) && ok;
     }
     for (size_t i = 0; i < o->blocked.count; i++) {
-        const struct settle_name *item = &o->blocked.at[i];
-        if (tree_dir(o->env.tree, item->dir) && !facts_find(o->facts, item->dir, item->name)) {
-            ok = settle_put_back(o->env.settle, item, now_ns) && ok;
+        struct settle_name item = o->blocked.at[i];
+        int64_t wait = 0;
+        if (!tree_dir(o->env.tree, item.dir) || facts_find(o->facts, item.dir, item.name)) {
+            continue;
         }
+        /* Where its directory went may be behind what gave no answer: at once would be for ever. */
+        if (facts_count(o->unknown) > 0) {
+            wait = retry_after(item.failures);
+            item.failures = one_more(item.failures);
+        }
+        ok = settle_put_back(o->env.settle, &item, now_ns + wait) && ok;
     }
     for (size_t i = 0; i < o->failed.count; i++) {
         struct settle_name item = o->failed.at[i];
@@ -254,15 +285,16 @@ static bool finish_dir(struct observe *o, const struct observe_dir *state, int64
     } else if (state->limit) {
         entry->flags |= TREE_UNWATCHED;
     }
-    if (!state->pending || (state->listed && !state->failed)) {
+    if (!state->again && (!state->pending || (state->listed && !state->failed))) {
         if (state->listed) {
             entry->flags &= (uint8_t)~TREE_RELIST;
         }
         return true;
     }
     entry->flags |= TREE_RELIST;
-    struct settle_mark mark = {.dir = state->dir, .deep = state->deep, .due_ns = now_ns};
-    if (state->failed) {
+    struct settle_mark mark = {
+        .dir = state->dir, .deep = state->deep || state->again, .due_ns = now_ns};
+    if (state->failed || (state->away && facts_count(o->unknown) > 0)) {
         mark.failures = one_more(state->failures);
         mark.due_ns += retry_after(state->failures);
     }
@@ -282,6 +314,16 @@ bool observe_after(struct observe *o, int64_t now_ns)
     }
     tree_unload_files(o->env.tree);
     return ok;
+}
+
+bool observe_limited(const struct observe *o)
+{
+    for (size_t i = 0; i < o->dir_count; i++) {
+        if (o->dirs[i]->limit) {
+            return true;
+        }
+    }
+    return false;
 }
 
 void observe_abandon(struct observe *o)

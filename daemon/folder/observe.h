@@ -57,6 +57,8 @@ struct facts *observe_facts(struct observe *observe);
 bool observe_defers(const struct observe *observe);
 /* After the commit. False: the dirty set is beyond its bounds and all must be scanned. */
 bool observe_after(struct observe *observe, int64_t now_ns);
+/* Has the round found directories that could not be watched? They are polled from now on. */
+bool observe_limited(const struct observe *observe);
 /* Lets go of a round that was not committed; what it had taken is gone: a scan must follow. */
 void observe_abandon(struct observe *observe);
 

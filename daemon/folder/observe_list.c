@@ -110,8 +110,10 @@ bool observe_load_rules(struct observe *o, struct file_id dir, struct disk_dir *
     if (entry) {
         entry->flags = present ? entry->flags | TREE_RULES : (uint8_t)(entry->flags & ~TREE_RULES);
     }
-    if (changed && entry) {
+    struct observe_dir *state = changed && entry ? observe_dir_of(o, dir) : NULL;
+    if (state) {
         observe_set_pending(o, dir, true);
+        state->again = facts_count(o->facts) > 0;
     }
     return true;
 }
@@ -299,11 +301,13 @@ bool observe_list_dirs(struct observe *o)
         int os = 0;
         enum reach_answer reached = reach_dir(o->reach, state->dir, &open, &os);
         if (reached == REACH_OK) {
+            state->away = false;
             list_dir(o, state, open);
             any = true;
             continue;
         }
         const struct entry *entry = tree_dir(o->env.tree, state->dir);
+        state->away = true;
         if (reached == REACH_UNKNOWN) {
             state->failed = state->listed = true;
             observe_trouble(o, state->dir, (struct bytes){NULL, 0}, os);
@@ -398,6 +402,9 @@ static void peek_at(struct observe *o, const struct settle_name *item)
     struct disk_dir *open;
     int os;
     struct fact seen = {.dir = item->dir, .name = item->name};
+    if (bytes_equal(item->name, bytes_str("."))) {
+        return; /* a directory told by itself has its name elsewhere */
+    }
     enum reach_answer reached = reach_dir(o->reach, item->dir, &open, &os);
     if (reached == REACH_NOWHERE) {
         observe_push(o, item->dir, item->name);

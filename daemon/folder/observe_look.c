@@ -362,7 +362,8 @@ void observe_run_queue(struct observe *o)
     o->queue.next = o->queue.count = 0;
 }
 
-bool observe_retry_blocked(struct observe *o)
+/* Those of them that are rule files, or those that are not. */
+static bool retry_blocked(struct observe *o, bool rules)
 {
     size_t kept = 0;
     bool any = false;
@@ -373,7 +374,8 @@ bool observe_retry_blocked(struct observe *o)
         if (is_decided(o, item.dir, item.name)) {
             continue;
         }
-        if (reach_dir(o->reach, item.dir, &open, &os) == REACH_OK) {
+        if (bytes_equal(item.name, bytes_str(RULES_FILE_NAME)) == rules &&
+            reach_dir(o->reach, item.dir, &open, &os) == REACH_OK) {
             observe_push_item(o, &o->queue, &item);
             any = true;
         } else {
@@ -382,4 +384,10 @@ bool observe_retry_blocked(struct observe *o)
     }
     o->blocked.count = kept;
     return any;
+}
+
+bool observe_retry_blocked(struct observe *o)
+{
+    bool any = retry_blocked(o, true); /* first, as ever: they decide on the others */
+    return retry_blocked(o, false) || any;
 }

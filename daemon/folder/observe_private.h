@@ -26,6 +26,8 @@ struct observe_dir {
     bool failed;  /* tried, and could not be */
     bool watched; /* `watch` was made in this round */
     bool limit;   /* it could not be watched: the system's limit */
+    bool away;    /* not where the tree has it, and not found */
+    bool again;   /* its rules changed when names were already decided: list it once more, later */
     uint8_t failures;
     int32_t watch;
 };
@@ -39,6 +41,7 @@ struct observe {
     struct reach *reach;
     struct arena arena;
     struct observe_items queue, blocked, failed;
+    struct observe_items selves;  /* directories told by themselves, as the name "." */
     struct observe_items resting; /* looked at while busy, or partial: may be due once more */
     struct observe_dir **dirs;    /* in the order they turned up */
     size_t dir_count, dir_cap;

@@ -169,6 +169,11 @@ bool settle_put_back(struct settle *settle, const struct settle_name *name, int6
         if (node->deferrals < name->deferrals) {
             node->deferrals = name->deferrals;
         }
+        if (node->state == NODE_REST || (node->state == NODE_LATER && due_ns < node->due_ns)) {
+            settle_leave_place(settle, node); /* a scan found it: rest and back-off end */
+            node->failures = name->failures;
+            settle_join_later(settle, node, due_ns);
+        }
         return true;
     }
     node = returned_node(settle, name, due_ns);
@@ -204,6 +209,16 @@ void settle_rest(struct settle *settle, const struct settle_name *name, int64_t 
     }
     node->level = level;
     settle_join_rest(settle, node, now_ns + settle_delay(settle, level));
+}
+
+void settle_hurry(struct settle *settle, int64_t now_ns)
+{
+    for (struct node *node = settle->later.head; node; node = node->place.next) {
+        node->due_ns = node->due_ns < now_ns ? node->due_ns : now_ns; /* the order stays */
+    }
+    for (struct mark_node *node = settle->marks_head; node; node = node->next) {
+        node->mark.due_ns = node->mark.due_ns < now_ns ? node->mark.due_ns : now_ns;
+    }
 }
 
 /* --- taking --- */

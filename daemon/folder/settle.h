@@ -72,6 +72,9 @@ void settle_rest(struct settle *settle, const struct settle_name *name, int64_t 
 struct buf;
 bool settle_take(struct settle *settle, int64_t now_ns, int64_t force_before_ns,
                  struct settle_name *out, struct buf *bytes);
+/* What waits after a failed look or listing is due now, once. */
+void settle_hurry(struct settle *settle, int64_t now_ns);
+
 /* Takes this very name if it is dirty (the round looks at it anyway); out->name is `name`. */
 bool settle_take_name(struct settle *settle, struct file_id dir, struct bytes name,
                       struct settle_name *out);

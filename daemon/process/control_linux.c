@@ -41,6 +41,7 @@ struct client {
 struct control {
     int dirfd;
     int listener;
+    int spare; /* a descriptor kept to be given up, see turn_away() */
     uint64_t last_number;
     struct client clients[CONTROL_CLIENTS_MAX];
 };
@@ -73,7 +74,7 @@ int control_open(const char *state_dir, struct control **out, struct err *err)
 
     if (!control)
         return err_set(err, ERR_NOMEM, 0, "no memory for the control socket");
-    control->listener = -1;
+    control->listener = control->spare = -1;
     control->dirfd = osfile_open_dir(state_dir, err);
     if (control->dirfd < 0) {
         rc = control->dirfd;
@@ -93,7 +94,8 @@ int control_open(const char *state_dir, struct control **out, struct err *err)
     /* Nobody can connect before listen(2), so the mode is right before the first client. */
     if (bind(control->listener, (const struct sockaddr *)&address, sizeof address) != 0 ||
         fchmodat(control->dirfd, CONTROL_SOCKET, 0600, 0) != 0 ||
-        listen(control->listener, CONTROL_BACKLOG) != 0)
+        listen(control->listener, CONTROL_BACKLOG) != 0 ||
+        (control->spare = fcntl(control->listener, F_DUPFD_CLOEXEC, 0)) < 0)
         rc = err_os(err, errno, "cannot make '%s/" CONTROL_SOCKET "'", state_dir);
 out:
     if (rc != 0) {
@@ -110,6 +112,8 @@ void control_close(struct control *control)
         return;
     for (size_t i = 0; i < CONTROL_CLIENTS_MAX; i++)
         drop_client(&control->clients[i]);
+    if (control->spare >= 0)
+        (void)close(control->spare); /* as below */
     if (control->listener >= 0) {
         (void)close(control->listener); /* no data in it */
         /* Left behind it is harmless: the next daemon removes it, a client finds nobody. */
@@ -246,14 +250,29 @@ static struct client *find_place(struct control *control)
     return oldest;
 }
 
+/* Out of descriptors, and poll would say for ever that somebody waits: the one kept for this moment
+ * lets the client in to be closed at once. */
+static void turn_away(struct control *control)
+{
+    (void)close(control->spare); /* nothing was written to it */
+    int fd = accept4(control->listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+    if (fd >= 0)
+        (void)close(fd); /* nothing was said */
+    control->spare = fcntl(control->listener, F_DUPFD_CLOEXEC, 0);
+}
+
 static void accept_clients(struct control *control)
 {
     for (;;) {
         int fd = accept4(control->listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
         if (fd < 0 && (errno == EINTR || errno == ECONNABORTED))
             continue;
+        if (fd < 0 && (errno == EMFILE || errno == ENFILE) && control->spare >= 0) {
+            turn_away(control);
+            continue;
+        }
         if (fd < 0)
-            return; /* EAGAIN: none left; EMFILE: poll says so again once there is room */
+            return; /* EAGAIN: none left */
         struct client *client = peer_allowed(fd) ? find_place(control) : NULL;
         if (!client) {
             static const char refused[] =

@@ -17,13 +17,16 @@
 #include "buf.h"
 #include "clock.h"
 #include "config.h"
+#include "confine.h"
 #include "control.h"
 #include "daemon_status.h"
 #include "engine.h"
 #include "err.h"
+#include "folder.h"
 #include "json.h"
 #include "log.h"
 #include "osfile.h"
+#include "privilege.h"
 #include "reader.h"
 #include "wake.h"
 
@@ -42,6 +45,7 @@ struct daemon {
     struct control *control;
     struct engine *engine;
     struct barriers *barriers;
+    struct confine confine;
     int64_t started_mono_ns;
     bool stopping;
     struct err fatal; /* set when a reload left nothing to run */
@@ -192,6 +196,9 @@ static int open_engine(struct daemon *daemon, const struct config *config, struc
 {
     int rc = engine_open(config, &daemon->wake, &daemon->engine, err);
 
+    /* While there is one thread: rights are those of a thread (capabilities(7)). */
+    if (rc == 0 && engine_holds_marks(daemon->engine))
+        rc = privilege_give_up(err);
     if (rc == 0)
         rc = engine_start(daemon->engine, err);
     if (rc != 0) {
@@ -211,6 +218,8 @@ static int load_again(struct daemon *daemon, struct config **out, struct err *er
     if (rc == 0 && strcmp(config->daemon.state_dir, daemon->config->daemon.state_dir) != 0)
         rc = err_set(err, ERR_UNSUPPORTED, 0,
                      "state_dir is another now: that takes a stop and a start");
+    if (rc == 0)
+        rc = confine_check(&daemon->confine, config, daemon->options->background, err);
     if (rc == 0)
         rc = set_log(daemon, config, err);
     if (rc != 0) {
@@ -305,6 +314,24 @@ static void handle_sync(struct daemon *daemon, uint64_t client, const char *requ
     buf_deinit(&uploaded);
 }
 
+static void handle_adopt(struct daemon *daemon, uint64_t client, const char *request, size_t len)
+{
+    struct err err = {0};
+    struct buf name;
+    int rc = ERR_NOTFOUND;
+
+    buf_init(&name, CONTROL_REQUEST_MAX);
+    (void)err_set(&err, rc, 0, "adopt: the daemon watches no folder of that name"); /* unless */
+    if (reader_json_get(request, len, "$.folder", &name, NULL) == 0 && name.data)
+        for (size_t i = 0; i < engine_folder_count(daemon->engine); i++) {
+            struct folder *folder = engine_folder(daemon->engine, i);
+            if (strcmp(folder_name(folder), name.data) == 0)
+                rc = folder_adopt(folder, &err);
+        }
+    answer(daemon, client, rc == 0 ? NULL : err.text);
+    buf_deinit(&name);
+}
+
 static void handle_request(void *ctx, uint64_t client, const char *request, size_t len)
 {
     struct daemon *daemon = ctx;
@@ -325,11 +352,14 @@ static void handle_request(void *ctx, uint64_t client, const char *request, size
         answer(daemon, client, NULL);
     } else if (strcmp(verb.data, "reload") == 0) {
         answer(daemon, client, reload(daemon, &err) == 0 ? NULL : err.text);
+    } else if (strcmp(verb.data, "adopt") == 0) {
+        handle_adopt(daemon, client, request, len);
     } else if (strcmp(verb.data, "retry") == 0) {
         engine_retry(daemon->engine, SIZE_MAX);
         answer(daemon, client, NULL);
     } else {
-        answer(daemon, client, "unknown request; known are status, sync, stop, reload and retry");
+        answer(daemon, client,
+               "unknown request; known are status, sync, stop, reload, adopt and retry");
     }
     buf_deinit(&verb);
 }
@@ -381,6 +411,8 @@ static int open_all(struct daemon *daemon, struct err *err)
         rc = err_set(err, ERR_NOMEM, 0, "no memory for the daemon");
     if (rc == 0)
         rc = control_open(daemon->config->daemon.state_dir, &daemon->control, err);
+    if (rc == 0)
+        rc = confine_enter(&daemon->confine, daemon->config, daemon->options->background, err);
     if (rc == 0)
         rc = open_engine(daemon, daemon->config, err);
     return rc;
@@ -442,6 +474,7 @@ static void close_all(struct daemon *daemon)
     }
     control_close(daemon->control);
     barriers_free(daemon->barriers);
+    confine_deinit(&daemon->confine);
     wake_close(&daemon->wake);
     if (daemon->signal_fd >= 0)
         (void)close(daemon->signal_fd); /* nothing is in it that anybody waits for */

@@ -1,10 +1,11 @@
 /* watch.h: kernel records in, dirty names out: four verbs a back-end.
  *
+ * inotify, fanotify and poll stand behind one table (watch_private.h); watch.c chooses.
  * watch_open() makes the kernel object; watch_run() is the body of the watch thread: it
  * starts an overlapped read, waits, lingers a moment so that records gather (an eager loop
  * costs ten times the CPU and slows the user's writes by a third: PEERS.md), parses, hands
  * over, until watch_stop(), which is safe from any thread and returns at once; watch_close()
- * frees after run has returned. On inotify an overlapped read is a nonblocking read completed
+ * frees after run has returned. On Linux an overlapped read is a nonblocking read completed
  * by epoll and cancelled by an eventfd; it can always be cancelled and is never left behind.
  *
  * A record only names what to look at again (DESIGN 2). Names are bound to the identity of
@@ -28,10 +29,20 @@ enum watch_loss {
     WATCH_ROOT_GONE, /* the root directory was deleted, moved away or unmounted */
 };
 
+/* In the order of config.h's enum config_backend. */
+enum watch_kind {
+    WATCH_AUTO, /* inotify; nothing is watched while the root's file system is a remote one */
+    WATCH_INOTIFY,
+    WATCH_FANOTIFY, /* inotify where it is refused: watch_backend() then says why */
+    WATCH_POLL,     /* watches nothing: every directory is for the caller to list */
+};
+
 /* Called with the back-end's lock held, from the watch thread or from whoever drains; must not
  * call back into the watch. Names live for the call. */
 struct watch_sink {
     void *ctx;
+    /* Hints of one name may be gathered, and overtaken by those of other names. The name "." is
+     * the directory itself, where the kernel does not tell it by its parent (fanotify). */
     void (*hint)(void *ctx, struct file_id dir, struct bytes name, uint8_t hints);
     /* The kernel dropped the watch of this directory (deleted, unmounted): it is unwatched now. */
     void (*unwatched)(void *ctx, struct file_id dir, int32_t watch);
@@ -42,18 +53,28 @@ struct watch_sink {
     void (*batch)(void *ctx);
 };
 
-/* `barrier_dir` is a private directory in the state directory in which barriers make and remove
- * files; it is emptied on open. Its strings and the sink are copied. */
-int watch_open(const struct watch_sink *sink, const char *barrier_dir, struct watch **out,
-               struct err *err);
+struct watch_setup {
+    enum watch_kind kind;
+    const char *root; /* absolute; need not exist yet (fanotify then gives way to inotify) */
+    /* A private directory in the state directory in which barriers make and remove files; it is
+     * emptied on open. */
+    const char *barrier_dir;
+    struct watch_sink sink;
+};
+
+/* Everything in `setup` is copied. */
+int watch_open(const struct watch_setup *setup, struct watch **out, struct err *err);
 /* The watch thread. 0 after watch_stop(), else the error that ended it. */
 int watch_run(struct watch *watch, struct err *err);
 void watch_stop(struct watch *watch);
 void watch_close(struct watch *watch);
-const char *watch_backend(const struct watch *watch); /* "inotify" */
+/* What watches at this moment: "inotify", "fanotify" or "poll", and in brackets why it is not what
+ * was asked for: "inotify (fanotify: ...)". Lives as long as the watch. Any thread. */
+const char *watch_backend(const struct watch *watch);
 
 /* Watches one directory (not below it) through an open handle of it; records carry `dir` from
- * now on. Adding one that is watched keeps it and gives the same number. Any thread. ERR_LIMIT: the
+ * now on. Adding one that is watched keeps it and gives the same number. *out -1: directories of
+ * this folder are not watched but polled (watch_backend says why). Any thread. ERR_LIMIT: the
  * system's watch limit (the text names the sysctl); ERR_DENIED: it may not be read. */
 int watch_add(struct watch *watch, int dirfd, struct file_id dir, bool root, int32_t *out,
               struct err *err);

@@ -26,7 +26,7 @@ CALL_LIMIT_S = 120  # no command may take longer
 START_LIMIT_S = 60
 STOP_LIMIT_S = 2.0  # daemon.h: DAEMON_STOP_MS
 
-OPTIONS = argparse.Namespace(bin=None, seed=1, quick=False, keep=False)
+OPTIONS = argparse.Namespace(bin=None, seed=1, quick=False, keep=False, backend="auto")
 
 CONFIG = """[daemon]
 state_dir = {top}/state
@@ -35,6 +35,7 @@ log_level = {log_level}
 path = {folder}
 settle = {settle}
 max_delay = 1s
+backend = {backend}
 {folder_lines}
 [upload "main"]
 url = http://127.0.0.1:{port}
@@ -52,11 +53,17 @@ def main(doc):
     parser.add_argument("--seed", type=int, default=1, help="of everything random")
     parser.add_argument("--quick", action="store_true", help="smaller trees, fewer rounds")
     parser.add_argument("--keep", action="store_true", help="keep the directories of failed tests")
+    parser.add_argument("--backend", default="auto", help="the folder's backend")
     parser.add_argument("tests", nargs="*", help="names of tests, all by default")
     arguments = parser.parse_args()
     arguments.bin = os.path.abspath(arguments.bin)
     vars(OPTIONS).update(vars(arguments))
     unittest.main(module="__main__", argv=[sys.argv[0], "-v"] + arguments.tests)
+
+
+def watched_by():
+    """The back-end of local folders, as status says it."""
+    return "inotify" if OPTIONS.backend == "auto" else OPTIONS.backend
 
 
 def scaled(full, quick):
@@ -105,7 +112,7 @@ class Line:
 
 class Spoor:
     def __init__(self, settle="50ms", folder_lines="", upload_lines="", log_level="info",
-                 user=None):
+                 user=None, backend=None):
         self.top = tempfile.mkdtemp(prefix="spoor-e2e-")
         self.folder = os.path.join(self.top, "docs")
         self.store = os.path.join(self.top, "store")
@@ -116,7 +123,7 @@ class Spoor:
         os.mkdir(self.outside)
         self.settings = dict(top=self.top, folder=self.folder, settle=settle, port=0,
                              folder_lines=folder_lines, upload_lines=upload_lines,
-                             log_level=log_level)
+                             backend=backend or OPTIONS.backend, log_level=log_level)
         self.daemon = None
         self.server = None
         if user is not None:

@@ -248,8 +248,9 @@ class Commands(spoor.Case):
 
         daemon, folder, upload = status()
         self.assertEqual((daemon["running"], daemon["pid"]), (True, s.daemon.process.pid))
-        self.assertEqual((folder["state"], folder["backend"]), ("watching", "inotify"))
-        self.assertEqual((folder["entries"], folder["last_seq"], folder["watches"]), (4, 5, 2))
+        self.assertEqual((folder["state"], folder["backend"]), ("watching", spoor.watched_by()))
+        self.assertEqual((folder["entries"], folder["last_seq"], folder["watches"]),
+                         (4, 5, 0 if spoor.watched_by() == "poll" else 2))
         self.assertEqual((upload["acked"], upload["pending"]), (5, 0))
         self.assertIn("running (process %d" % s.daemon.process.pid, s.run("status").decode())
         s.server_kill()

@@ -283,11 +283,15 @@ static void test_everything_is_watched(void **state)
     int hints = 0;
     char path[300];
     char(*paths)[256] = calloc(WATCHED, sizeof *paths);
-    struct watch_sink sink = {&hints, no_hint, no_unwatched, no_lost, no_barrier, no_batch};
     struct watch *watch;
     struct disk disk;
     snprintf(path, sizeof path, "%s/barriers", test->temp.path);
-    assert_int_equal(watch_open(&sink, path, &watch, NULL), 0);
+    struct watch_setup setup = {
+        .kind = WATCH_INOTIFY,
+        .root = test->folder.path,
+        .barrier_dir = path,
+        .sink = {&hints, no_hint, no_unwatched, no_lost, no_barrier, no_batch}};
+    assert_int_equal(watch_open(&setup, &watch, NULL), 0);
     assert_int_equal(disk_linux_open(test->folder.path, watch, &disk, NULL), 0);
     test->env.disk = &disk;
     scan_test_grow(test, 3, WATCHED, paths);

@@ -147,7 +147,9 @@ static void test_put_back_in_order_of_due(void **state)
         assert_true(settle_put_back(set, &name, cases[i].due));
     }
     assert_string_equal(due(250, 0), "a b ");
-    assert_string_equal(due(1000, 0), "c d ");
+    assert_string_equal(due(300, 0), "c ");
+    settle_hurry(set, 310);
+    assert_string_equal(due(310, 0), "d ");
 }
 
 static void test_take_one(void **state)

@@ -1,4 +1,4 @@
-/* watch_records.c: from inotify records to calls of the sink.
+/* inotify_records.c: from inotify records to calls of the sink.
  *
  * A record is bound to the identity of its directory here, while it is read. What its mask means
  * is FACTS 1.4's inotify column. Runs with the watch's lock held, on whichever thread reads;
@@ -9,30 +9,7 @@
 
 #include "inotify_parse.h"
 
-static void flush_locked(struct watch *watch)
-{
-    struct pending *pending = &watch->pending;
-    if (pending->watch >= 0)
-        watch->sink.hint(watch->sink.ctx, pending->dir, pending->name, pending->hints);
-    pending->watch = -1;
-}
-
-static void hint_locked(struct watch *watch, const struct watched *slot, struct bytes name,
-                        uint8_t hints)
-{
-    struct pending *pending = &watch->pending;
-    bool same = pending->watch == slot->number && bytes_equal(pending->name, name);
-    /* "Closed, then written again" must not read as "written, then closed". */
-    bool reopened = (pending->hints & HINT_CLOSED) && (hints & HINT_CONTENT);
-    if (same && !reopened) {
-        pending->hints |= hints;
-        return;
-    }
-    flush_locked(watch);
-    *pending = (struct pending){slot->number, hints, slot->dir, name};
-}
-
-static bool cookie_known_locked(const struct watch *watch, uint32_t cookie)
+static bool cookie_known_locked(const struct watch_inotify *watch, uint32_t cookie)
 {
     for (size_t i = 0; i < WATCH_COOKIES; i++)
         if (watch->cookies[i] == cookie)
@@ -40,7 +17,7 @@ static bool cookie_known_locked(const struct watch *watch, uint32_t cookie)
     return false;
 }
 
-static uint8_t hints_locked(struct watch *watch, const struct inotify_record *record)
+static uint8_t hints_locked(struct watch_inotify *watch, const struct inotify_record *record)
 {
     uint8_t hints = 0;
     if (record->mask & (IN_CREATE | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO))
@@ -63,35 +40,30 @@ static uint8_t hints_locked(struct watch *watch, const struct inotify_record *re
     return hints;
 }
 
-static void barrier_locked(struct watch *watch, const struct inotify_record *record)
+static void barrier_locked(struct watch_inotify *watch, const struct inotify_record *record)
 {
-    if (record->mask & IN_IGNORED)
+    uint64_t token;
+    if (record->mask & IN_IGNORED) {
         watch->barrier_watch = -1;
-    if (!(record->mask & IN_CREATE))
-        return;
-    for (size_t i = 0; i < watch->barrier_count; i++) {
-        if (!bytes_equal(bytes_str(watch->barriers[i].name), record->name))
-            continue;
-        uint64_t token = watch->barriers[i].token;
-        watch->barriers[i] = watch->barriers[--watch->barrier_count];
-        flush_locked(watch);
+        watch->barriers.gone = true;
+    }
+    if ((record->mask & IN_CREATE) &&
+        watch_barriers_take_locked(&watch->barriers, record->name, &token)) {
+        watch_flush_locked(&watch->queue, &watch->sink);
         watch->sink.barrier(watch->sink.ctx, token);
-        return;
     }
 }
 
 /* Records are missing. A mark may be among them, so every mark that is on its way is answered
  * now: whoever waits for it has just learnt that only a scan can tell. */
-static void overflow_locked(struct watch *watch)
+static void overflow_locked(struct watch_inotify *watch)
 {
-    flush_locked(watch);
+    watch_flush_locked(&watch->queue, &watch->sink);
     watch->sink.lost(watch->sink.ctx, WATCH_OVERFLOW);
-    for (size_t i = 0; i < watch->barrier_count; i++)
-        watch->sink.barrier(watch->sink.ctx, watch->barriers[i].token);
-    watch->barrier_count = 0;
+    watch_barriers_lose_locked(&watch->barriers, &watch->sink);
 }
 
-static void record_locked(struct watch *watch, const struct inotify_record *record)
+static void record_locked(struct watch_inotify *watch, const struct inotify_record *record)
 {
     if (record->mask & IN_Q_OVERFLOW) {
         overflow_locked(watch);
@@ -105,14 +77,14 @@ static void record_locked(struct watch *watch, const struct inotify_record *reco
     if (!slot)
         return; /* removed meanwhile: its records were still queued */
     if (slot->root && (record->mask & (IN_DELETE_SELF | IN_MOVE_SELF | IN_UNMOUNT))) {
-        flush_locked(watch);
+        watch_flush_locked(&watch->queue, &watch->sink);
         watch->sink.lost(watch->sink.ctx, WATCH_ROOT_GONE);
         return;
     }
     if (record->mask & IN_IGNORED) {
         struct file_id dir = slot->dir;
         watch_table_remove(&watch->table, record->watch);
-        flush_locked(watch);
+        watch_flush_locked(&watch->queue, &watch->sink);
         watch->sink.unwatched(watch->sink.ctx, dir, record->watch);
         return;
     }
@@ -120,18 +92,20 @@ static void record_locked(struct watch *watch, const struct inotify_record *reco
      * name to look at, and its attributes are no part of the tree. */
     uint8_t hints = record->name.len > 0 ? hints_locked(watch, record) : 0;
     if (hints)
-        hint_locked(watch, slot, record->name, hints);
+        watch_gather_locked(&watch->queue, &watch->sink, slot->dir, record->name, hints);
 }
 
-void watch_records_locked(struct watch *watch, size_t len)
+size_t watch_inotify_parse(void *ctx, size_t len)
 {
+    struct watch_inotify *watch = ctx;
     struct inotify_record record;
     size_t offset = 0;
     int found;
-    while ((found = inotify_parse(watch->buffer, len, &offset, &record)) == 1)
+    while ((found = inotify_parse(watch->queue.buffer, len, &offset, &record)) == 1)
         record_locked(watch, &record);
     if (found < 0)
         overflow_locked(watch); /* the rest of the buffer is unreadable, so it is lost */
-    flush_locked(watch);
+    watch_flush_locked(&watch->queue, &watch->sink);
     watch->sink.batch(watch->sink.ctx);
+    return len;
 }

@@ -1,0 +1,205 @@
+/* cli_folder.c: `spoor folder adopt NAME`: the way out when the folder at the configured path is
+ * another directory than the one that is journaled (RULES 27). Shows both, and what the next scan
+ * would make of it; does it only when told --yes. Main thread. */
+#include "cli.h"
+
+#include "buf.h"
+#include "clock.h"
+#include "compare.h"
+#include "config.h"
+#include "control.h"
+#include "disk.h"
+#include "diskwalk.h"
+#include "err.h"
+#include "json.h"
+#include "osfile.h"
+#include "reader.h"
+#include "rules.h"
+
+#define ADOPT_WAIT_NS (10 * CLOCK_NS_PER_S)
+
+struct adoption {
+    const struct config *config;
+    const struct config_folder *folder;
+    struct reader *reader;
+    struct buf dir; /* of the folder's journal */
+    struct disk disk;
+    struct journal_info info;
+    struct file_id there;
+    struct buf lines;
+    struct compare compare;
+};
+
+static int forget_line(void *ctx)
+{
+    buf_reset(ctx); /* the number of differences is wanted, not what they are */
+    return 0;
+}
+
+static int visit(void *ctx, const struct reader_entry *entry)
+{
+    return compare_entry(ctx, entry, NULL);
+}
+
+/* How many differences there are between the journal and the directory that is there. */
+static int count_differences(struct adoption *adoption, struct err *err)
+{
+    struct rules *rules = NULL;
+    struct diskwalk *walk = NULL;
+    struct compare_side side = {.name = "disk", .next = diskwalk_next};
+    int rc = rules_new(&adoption->folder->ignore, &rules, err);
+    rc = rc ? rc : diskwalk_open(&adoption->disk, rules, &walk, err);
+    if (rc == 0) {
+        side.ctx = walk;
+        compare_init(&adoption->compare, &side, adoption->folder->name, true, &adoption->lines);
+        adoption->compare.flush = forget_line;
+        adoption->compare.flush_ctx = &adoption->lines;
+        rc = reader_tree(adoption->reader, NULL, visit, &adoption->compare, err);
+        rc = rc ? rc : compare_finish(&adoption->compare, err);
+        compare_deinit(&adoption->compare); /* the counts stay */
+    }
+    diskwalk_close(walk);
+    rules_free(rules);
+    return rc;
+}
+
+static int look_at_both(struct adoption *adoption, struct err *err)
+{
+    struct disk_dir *root = NULL;
+    int os = 0;
+    int rc = reader_info(adoption->reader, &adoption->info, err);
+    if (rc != 0) {
+        return rc;
+    }
+    if (adoption->disk.ops->open_root(adoption->disk.ctx, &root, &adoption->there, &os) !=
+        DISK_PRESENT) {
+        return err_os(err, os, "folder '%s': cannot open '%s'", adoption->folder->name,
+                      adoption->folder->path);
+    }
+    adoption->disk.ops->close(adoption->disk.ctx, root);
+    if (!adoption->info.root_known || file_id_equal(adoption->info.root, adoption->there)) {
+        return err_set(err, ERR_CONFLICT, 0,
+                       "folder '%s': '%s' is the directory that is journaled: there is nothing to "
+                       "adopt",
+                       adoption->folder->name, adoption->folder->path);
+    }
+    return count_differences(adoption, err);
+}
+
+static void say_identity(const char *what, struct file_id file)
+{
+    char born[CLOCK_TEXT_SIZE];
+    clock_format_ns((int64_t)file.b, born);
+    cli_say("  %-9s inode %llu, made %s", what, (unsigned long long)file.a,
+            file.b ? born : "at an unknown time");
+}
+
+static void say_both(const struct adoption *adoption)
+{
+    cli_say("%s: '%s' is another directory than the one that is journaled", adoption->folder->name,
+            adoption->folder->path);
+    say_identity("journaled", adoption->info.root);
+    say_identity("there now", adoption->there);
+    cli_say("  %lld entries are journaled; %lld differences from what is there now%s",
+            (long long)adoption->compare.entries, (long long)adoption->compare.differences,
+            adoption->compare.differences
+                ? ": the next scan journals them, entries that are not there as deletes"
+                : "");
+}
+
+/* The daemon does it when it runs; else we are the only writer, under its lock. */
+static int adopt(struct adoption *adoption, struct err *err)
+{
+    const char *state_dir = adoption->config->daemon.state_dir;
+    struct buf request, answer;
+    struct journal *journal = NULL;
+    int64_t fs_type = 0;
+    buf_init(&request, CONTROL_REQUEST_MAX);
+    buf_init(&answer, CONTROL_LINE_MAX);
+    json_begin(&request);
+    json_cstr(&request, "do", "adopt");
+    json_cstr(&request, "folder", adoption->folder->name);
+    json_end(&request);
+    int lock = -1;
+    int rc = control_call(state_dir, request.data, clock_mono_ns() + ADOPT_WAIT_NS, &answer, err);
+    if (rc == 0) {
+        buf_reset(&request);
+        if (reader_json_get(answer.data, answer.len, "$.error", &request, NULL) == 0) {
+            rc = err_set(err, ERR_CONFLICT, 0, "%s", request.data);
+        }
+        goto out;
+    }
+    if (rc != ERR_NOTFOUND) {
+        goto out;
+    }
+    int dir = osfile_open_dir(state_dir, err);
+    lock = dir < 0 ? dir : osfile_lock(dir, "lock", NULL, err);
+    if (dir >= 0) {
+        (void)close(dir); /* opened to look only */
+    }
+    rc = lock < 0 ? lock : disk_linux_fs_type(&adoption->disk, &fs_type, err);
+    rc = rc ? rc : journal_open(adoption->dir.data, adoption->folder->name, &journal, err);
+    rc = rc ? rc : journal_set_root(journal, adoption->there, fs_type, err);
+    journal_close(journal);
+out:
+    if (lock >= 0) {
+        (void)close(lock); /* gives the lock back */
+    }
+    buf_deinit(&request);
+    buf_deinit(&answer);
+    return rc;
+}
+
+static int run(struct adoption *adoption, bool yes)
+{
+    struct err err = {0};
+    int rc = disk_linux_open(adoption->folder->path, NULL, &adoption->disk, &err);
+    if (rc != 0) {
+        return cli_fail(&err);
+    }
+    rc = look_at_both(adoption, &err);
+    if (rc == 0) {
+        say_both(adoption);
+        rc = yes ? adopt(adoption, &err) : 0;
+    }
+    disk_linux_close(&adoption->disk);
+    if (rc != 0) {
+        return cli_fail(&err);
+    }
+    cli_say("%s: %s", adoption->folder->name,
+            yes ? "adopted" : "nothing was changed; --yes adopts it");
+    return EXIT_OK;
+}
+
+int cli_folder(const struct cli *cli)
+{
+    int code = EXIT_OK;
+    struct cli chosen = *cli;
+    if (cli->arg_count < 1 || strcmp(cli->args[0], "adopt") != 0 || cli->arg_count > 2) {
+        cli_say("spoor: folder: the one thing it does is 'spoor folder adopt NAME'");
+        return EXIT_USAGE;
+    }
+    if (cli->arg_count == 2) {
+        chosen.folder = cli->args[1];
+    }
+    struct config *config = cli_load_config(cli, &code);
+    if (!config) {
+        return code;
+    }
+    struct adoption adoption = {.config = config};
+    buf_init(&adoption.dir, 8192);
+    buf_init(&adoption.lines, COMPARE_PATH_MAX);
+    adoption.folder = cli_pick_folder(&chosen, config, &code);
+    if (adoption.folder) {
+        cli_folder_dir(config, adoption.folder, &adoption.dir);
+        adoption.reader = cli_open_reader(config, adoption.folder, &code);
+        if (adoption.reader) {
+            code = run(&adoption, cli->yes);
+        }
+        reader_close(adoption.reader);
+    }
+    buf_deinit(&adoption.dir);
+    buf_deinit(&adoption.lines);
+    config_free(config);
+    return code;
+}

@@ -1,0 +1,143 @@
+"""The ways of noticing changes other than inotify: the whole by fanotify and by poll, the rights
+that fanotify needs and gives up, and what happens where it is refused."""
+
+import glob
+import os
+import subprocess
+import sys
+import threading
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import spoor
+from spoor import scaled, write
+
+NOBODY = 65534
+KEPT = 1 << 2 | 1 << 28  # CAP_DAC_READ_SEARCH, CAP_LEASE
+
+
+def capabilities(pid, which="CapEff"):
+    """Thread -> its capabilities (proc(5))."""
+    found = {}
+    for path in glob.glob("/proc/%d/task/*/status" % pid):
+        with open(path, encoding="ascii") as lines:
+            found[path] = next(int(line.split()[1], 16) for line in lines
+                               if line.startswith(which + ":"))
+    return found
+
+
+class Backend(spoor.Case):
+    def backend(self, s):
+        return next(item for item in s.objects("status") if item["record"] == "folder")["backend"]
+
+    def started(self, backend, user=None, **more):
+        s = self.make(backend=backend, user=user, **more)
+        os.mkdir(os.path.join(s.folder, "early"))
+        write(os.path.join(s.folder, "early", "file"), "early")
+        s.start()
+        s.sync()
+        return s
+
+    def fanotify(self):
+        s = self.started("fanotify")
+        if self.backend(s) != "fanotify":
+            self.skipTest(self.backend(s))
+        return s
+
+    def work(self, s, rounds, steps):
+        mutator = spoor.Mutator(s.folder, self.random)
+        for _ in range(rounds):
+            mutator.steps(steps)
+            s.check()
+        s.kill9()
+        mutator.steps(steps)
+        s.start()
+        s.check()
+        self.assertEqual([row for row in s.rows() if row["kind"] == "gap"], [])
+
+    def test_fanotify(self):
+        self.work(self.fanotify(), scaled(6, 3), 150)
+
+    def test_fanotify_gives_up_its_rights(self):
+        s = self.fanotify()
+        for which in ("CapEff", "CapPrm"):
+            rights = capabilities(s.daemon.process.pid, which)
+            self.assertGreater(len(rights), 2)
+            self.assertEqual({value & ~KEPT for value in rights.values()}, {0})
+        # What others own can be journaled all the same.
+        private = os.path.join(s.folder, "private")
+        os.mkdir(private, 0o700)
+        write(os.path.join(private, "file"), "secret")
+        for path in (os.path.join(private, "file"), private):
+            os.chmod(path, 0o700)
+            os.chown(path, NOBODY, NOBODY)
+        s.check()
+
+    def test_directory_by_itself(self):
+        """The mode of a directory, which fanotify tells without its name; moved meanwhile, too."""
+        s = self.fanotify()
+        early = os.path.join(s.folder, "early")
+        rows = s.new_rows(lambda: os.chmod(early, 0o700))
+        self.assertEqual([(row["kind"], row["path"], row["mode"]) for row in rows],
+                         [("attrib", "early", "0700")])
+
+        def act():
+            os.chmod(early, 0o711)
+            os.rename(early, early + "2")
+
+        act()
+        s.check()
+        self.assertEqual(s.tree()[b"early2"][3], "0711")
+
+    def test_outside_is_not_journaled(self):
+        s = self.fanotify()
+
+        def act():
+            for i in range(50):
+                write(os.path.join(s.outside, "f%d" % i), "x")
+
+        self.assertEqual(s.new_rows(act), [])
+
+    def test_refused(self):
+        if os.geteuid() != 0:
+            self.skipTest("needs root to become somebody else")
+        s = self.started("fanotify", user=NOBODY)
+        self.assertRegex(self.backend(s), r"^inotify \(fanotify: not permitted")
+        self.assertIn("inotify (fanotify: not permitted", s.run("status").decode())
+        self.assertIn("inotify (fanotify: not permitted", s.daemon.text())
+
+    def test_inotify_keeps_its_rights(self):
+        s = self.started("inotify")
+        with open("/proc/self/status", encoding="ascii") as lines:
+            ours = next(int(line.split()[1], 16) for line in lines if line.startswith("CapEff:"))
+        self.assertEqual(set(capabilities(s.daemon.process.pid).values()), {ours})
+
+    def test_poll(self):
+        s = self.started("poll")
+        self.assertEqual(self.backend(s), "poll")
+        text = s.run("status").decode()
+        self.assertIn("watching by poll", text)
+        self.assertNotIn("watch limit", text)  # nothing is wrong
+        self.work(s, scaled(4, 2), 100)
+        self.assertNotIn("warn", s.daemon.text())
+
+    def test_poll_by_its_interval(self):
+        """Without anybody asking: a row after poll_interval."""
+        s = self.started("poll", folder_lines="poll_interval = 1s")
+        last = s.last_seq()
+        write(os.path.join(s.folder, "late"), "x")
+        follow = subprocess.Popen(
+            s.command("log", "--follow", "--names", "--since", str(last + 1)),
+            stdout=subprocess.PIPE)
+        limit = threading.Timer(spoor.CALL_LIMIT_S, follow.kill)
+        limit.start()
+        name = follow.stdout.readline()
+        limit.cancel()
+        follow.kill()
+        follow.wait()
+        follow.stdout.close()
+        self.assertEqual(name, b"late\n")
+        s.check()
+
+
+if __name__ == "__main__":
+    spoor.main(__doc__)

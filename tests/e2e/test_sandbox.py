@@ -1,0 +1,172 @@
+"""The confinement of the running daemon, from outside: its process attributes, the modes of all it
+makes, what a reload may and may not widen, where its temporary files go. What a confined process cannot do is tried from inside in tests/unit/test_sandbox.c."""
+
+import os
+import signal
+import stat
+import unittest
+
+import spoor
+from spoor import write
+
+
+def status_field(pid, name):
+    with open("/proc/%d/status" % pid) as lines:
+        for line in lines:
+            if line.startswith(name + ":"):
+                return line.split()[1]
+    return None
+
+
+class Sandbox(spoor.Case):
+    def setUp(self):
+        super().setUp()
+        self.s = self.make()
+
+    def reload(self):
+        """SIGHUP; when this returns it has been dealt with: requests are answered after signals."""
+        self.s.daemon.process.send_signal(signal.SIGHUP)
+        self.s.run("status", "--json")
+
+    def logged(self, text):
+        return any(text in line for line in self.s.daemon.lines)
+
+    def confined(self):
+        """Whether this kernel confined it by paths; the daemon says so once at start."""
+        return self.logged("Landlock ") and not self.logged("gives no Landlock")
+
+    def test_attributes(self):
+        s = self.s
+        s.start()
+        pid = s.daemon.process.pid
+        self.assertEqual(status_field(pid, "NoNewPrivs"), "1")
+        with open("/proc/%d/limits" % pid) as lines:
+            core = [line for line in lines if line.startswith("Max core file size")][0]
+        self.assertEqual(core.split()[4:6], ["0", "0"])
+        # proc(5): the files of a process that must not be dumped belong to root.
+        self.assertEqual(os.stat("/proc/%d/environ" % pid).st_uid, 0)
+        s.check()
+
+    def test_off(self):
+        """Switched off; and the journal is the same one either way: what tells a copied one, the
+        machine's own id, is in reach of both."""
+        s = self.s
+        s.start()
+        s.check()
+        s.stop()
+        s.settings["log_level"] = "info\nsandbox = no"
+        s.start()
+        self.assertEqual(status_field(s.daemon.process.pid, "NoNewPrivs"), "0")
+        self.assertTrue(self.logged("sandbox: off"))
+        self.assertFalse(self.logged("another machine"))
+        s.settings["log_level"] = "info"
+        s.write_config()
+        self.reload()
+        self.assertTrue(self.logged("sandbox is another now"))
+        s.check()
+
+    def test_private_files(self):
+        """Whatever the umask: directories 0700, files 0600, the socket too."""
+        s = self.s
+        old = os.umask(0)
+        try:
+            write(os.path.join(s.folder, "f"), "x")
+            s.start()
+            s.check()
+        finally:
+            os.umask(old)
+        found = 0
+        for top in (os.path.join(s.top, "state"), s.store):
+            for place, dirs, files in os.walk(top):
+                for name in [os.path.join(place, name) for name in dirs + files] + [place]:
+                    mode = os.lstat(name).st_mode
+                    want = 0o700 if stat.S_ISDIR(mode) else 0o600
+                    self.assertEqual(stat.S_IMODE(mode), want, name)
+                    found += 1
+        self.assertGreater(found, 8)
+
+    @unittest.skipUnless(os.geteuid() == 0, "only root can give a directory away")
+    def test_state_of_somebody_else(self):
+        s = self.s
+        s.server_start()
+        s.write_config()
+        state = os.path.join(s.top, "state")
+        os.mkdir(state, 0o700)
+        os.chown(state, 65534, 65534)
+        s.run("run", code=1)
+        self.assertIn(state, s.last_error)
+        os.chown(state, 0, 0)
+        os.chmod(state, 0o777)
+        s.run("run", code=1)
+        self.assertIn(state, s.last_error)
+        os.chmod(state, 0o700)
+
+    def test_reload_within(self):
+        """A folder inside the one that is watched, then one elsewhere, which takes a restart."""
+        s = self.s
+        s.start()
+        if not self.confined():
+            self.skipTest("this kernel has no Landlock")
+        before = s.config
+        with open(before) as text:
+            plain = text.read()
+        os.mkdir(os.path.join(s.top, "docs", "sub"))
+        other = os.path.join(os.path.dirname(s.top), os.path.basename(s.top) + "-other")
+        os.mkdir(other)
+        self.addCleanup(spoor.remove, other)
+        s.check()
+        s.settings["folder_lines"] = "[folder \"more\"]\npath = %s" % other
+        s.write_config()
+        self.reload()
+        self.assertTrue(self.logged("that takes a stop and a start"), s.daemon.text())
+        with open(before, "w") as out:
+            out.write(plain)
+        write(os.path.join(s.folder, "f"), "1")
+        s.check()
+        # Replaced by renaming, as editors do.
+        with open(before + ".new", "w") as out:
+            out.write(plain.replace("max_delay = 1s", "max_delay = 2s"))
+        os.rename(before + ".new", before)
+        self.reload()
+        self.assertTrue(self.logged("the new configuration runs"), s.daemon.text())
+        write(os.path.join(s.folder, "f"), "2")
+        s.check()
+
+    def test_log_rotation(self):
+        s = self.s
+        log = os.path.join(s.top, "log", "spoor.log")
+        os.mkdir(os.path.dirname(log))
+        s.settings["log_level"] = "info\nlog_file = " + log
+        s.server_start()
+        s.write_config()
+        s.run("start")
+        try:
+            os.rename(log, log + ".1")
+            with open(os.path.join(s.top, "state", "lock")) as text:
+                pid = int(text.read().split()[0])
+            os.kill(pid, signal.SIGHUP)
+            s.run("sync")
+            self.assertTrue(os.path.exists(log))
+        finally:
+            s.run("stop")
+        with open(log) as text:
+            self.assertIn("stopped", text.read())
+
+    def test_large_sort(self):
+        """The index of the first load sorts in files of its own, in the state directory."""
+        s = self.s
+        count = spoor.scaled(60000, 20000)
+        for i in range(0, count, 500):
+            place = os.path.join(s.folder, "d%04d" % (i // 500))
+            os.mkdir(place)
+            first = os.path.join(place, "f" + "x" * 100)
+            write(first, "x")
+            for k in range(1, 500):
+                os.link(first, os.path.join(place, "%03d" % k + "x" * 100))
+        s.start()
+        s.sync()
+        s.run("verify")
+
+
+if __name__ == "__main__":
+    spoor.main(__doc__)

@@ -1,0 +1,138 @@
+/* sim.h: the simulated world: a disk, the kernel's inotify, two clocks, a server, and the whole
+ * engine between them, on one thread, by one seed.
+ *
+ * The engine is the production code down to the system calls of inotify; only the operating system
+ * is replaced: functions of libc and of disk_linux.c and clock_linux.c at link time, the look at
+ * the folder through disk.h, threads by calls. Such functions get no context, hence the one
+ * variable `sim_world`. What the engine does is never random: the script alone says what happens
+ * when. */
+#ifndef SIM_H
+#define SIM_H
+
+#include "buf.h"
+#include "err.h"
+#include "sim_disk.h"
+#include "sim_script.h"
+
+enum {
+    SIM_QUEUE = 512,   /* records the simulated kernel can hold */
+    SIM_TORN = 32,     /* operations that wait for a look */
+    SIM_FAULTS = 16,   /* answers that the server has in store */
+    SIM_ENTRIES = 512, /* entries of the replica */
+    SIM_PATH = 64,     /* bytes of a path */
+    SIM_ROOT_PATH = 128,
+};
+
+struct sim_record {
+    int32_t watch;
+    uint32_t mask, cookie;
+    char name[24]; /* "" none */
+};
+
+struct sim_kernel {
+    int fd; /* stands for the inotify descriptor; -1 none */
+    int32_t next_watch, barrier_watch;
+    uint64_t barrier_number;
+    uint32_t next_cookie;
+    struct sim_record queue[SIM_QUEUE];
+    int count;
+    bool overflowed; /* a record says so already */
+};
+
+/* One entry as a replica has it, by its path. */
+struct sim_entry {
+    char path[SIM_PATH];
+    int64_t id;
+    struct entry_attrs attrs; /* target points into `target` */
+    char target[16];
+    enum entry_type type;
+    bool seen;
+};
+
+/* A replica that is fed the rows as they are committed, and asks no code of the engine. */
+struct sim_replica {
+    struct sim_entry entries[SIM_ENTRIES];
+    int count;
+    int64_t seq;
+    uint64_t sum;
+    bool gap_open;
+    int gaps;
+};
+
+struct sim {
+    struct sim_config config;
+    struct sim_disk disk;
+    struct sim_kernel kernel;
+    struct sim_replica replica;
+    struct sim_op torn[SIM_TORN]; /* done one by one between the engine's looks */
+    int torn_count;
+    int crash_in; /* calls of the system until a crash, 0 none */
+    bool crashed; /* what the engine does from now on never happened */
+    int64_t mono_ns, wall_offset_ns;
+    uint64_t random; /* what the operating system gives out as such */
+    uint8_t faults[SIM_FAULTS];
+    int fault_count;
+    int losses, losses_told; /* overflows read, and gap rows seen, since the start */
+    char dir[SIM_ROOT_PATH]; /* on the real disk: state, mirror */
+    struct sim_engine *engine;
+    struct watch *watch; /* the engine's */
+    struct mirror *mirror;
+    struct reader *reader; /* of the checks; as long as the engine lives */
+    struct buf rows;       /* every row that was committed, as text */
+    bool indexed;          /* the first index is in the journal */
+    int64_t looks, commits, crashes;
+    char why[512]; /* the first thing that was wrong; "" all is well */
+};
+
+extern struct sim *sim_world;
+
+/* Notes what is wrong, once. Returns false. */
+bool sim_wrong(struct sim *sim, const char *format, ...) PRINTF_LIKE(2, 3);
+
+/* sim_kernel.c */
+void sim_kernel_tell(struct sim *sim, int dir, uint32_t mask, uint32_t cookie, int name);
+void sim_kernel_drop(struct sim *sim, int dir); /* the directory is gone: its watch ends */
+void sim_kernel_overflow(struct sim *sim);
+void sim_kernel_reset(struct sim *sim);
+/* Puts the barrier's file into the queue: call after watch_barrier(). */
+void sim_kernel_barrier(struct sim *sim);
+
+/* sim_look.c: the engine asks something of the system here: others get a turn, or it dies. */
+void sim_seam(void);
+
+/* sim_engine.c: all return false when something was wrong, or when the engine died meanwhile and
+ * could not be started again. */
+bool sim_engine_start(struct sim *sim);
+bool sim_engine_restart(struct sim *sim, bool crash);
+void sim_engine_stop(struct sim *sim);
+/* What can be done now, with or without reading the kernel's queue first. */
+bool sim_engine_run(struct sim *sim, bool drain);
+/* The clock goes on; whatever becomes due is done. */
+bool sim_engine_wait(struct sim *sim, int64_t ns);
+/* `spoor sync`; *done false: it cannot be now (the root is lost). */
+bool sim_engine_sync(struct sim *sim, bool *done);
+/* Until the server has all. */
+bool sim_engine_deliver(struct sim *sim);
+bool sim_engine_troubled(struct sim *sim);
+const char *sim_engine_dir(const struct sim *sim);
+int64_t sim_engine_last_seq(const struct sim *sim); /* -1: the journal is not open */
+bool sim_engine_knows_root(const struct sim *sim);
+/* The moment of death: what the disk holds now is what the next start finds. */
+void sim_engine_snapshot(struct sim *sim);
+
+/* sim_check.c */
+/* The rows that came since the last call: applicable, gapless, chained, and the tree they make is
+ * the tree table. */
+bool sim_check_rows(struct sim *sim);
+/* The replica against the disk; `links`: names of files that have or had several may be stale. */
+bool sim_check_disk(struct sim *sim, bool links);
+/* The server's tree against the replica. */
+bool sim_check_mirror(struct sim *sim);
+
+/* sim_server.c */
+void sim_server_close(struct sim *sim);
+
+/* sim_run.c: the whole script from an empty state; the outcome is in sim->why. */
+void sim_run(struct sim *sim, const struct sim_script *script);
+
+#endif

@@ -1,0 +1,431 @@
+/* sim_disk.c: see sim_disk.h. Each operation changes the inodes as the system does and tells the
+ * watched directories what inotify(7) would: the moved and the removed by name at their parents,
+ * the end of a watch to the directory itself. */
+#include "sim_disk.h"
+
+#include <assert.h>
+#include <sys/inotify.h>
+
+#include "sim.h"
+
+static const char *const names[SIM_NAMES] = {"a", "b", "c", "d", "e\xff", ".spoorignore"};
+static const char *const targets[SIM_TARGETS] = {"a", "../nowhere", "\xfe"};
+static const char *const rules[SIM_RULES] = {"", "b\n", "c/\n", "!b\n", "*\n"};
+
+struct bytes sim_name(int index)
+{
+    return bytes_str(names[index]);
+}
+
+int sim_name_index(struct bytes name)
+{
+    for (int i = 0; i < SIM_NAMES; i++) {
+        if (bytes_equal(name, sim_name(i))) {
+            return i;
+        }
+    }
+    return -1;
+}
+
+const char *sim_target(int index)
+{
+    return targets[index];
+}
+
+const char *sim_rules(int index)
+{
+    return rules[index];
+}
+
+/* What an operation works with. */
+struct doing {
+    struct sim_disk *disk;
+    struct sim *sim;
+    int64_t now_ns;
+};
+
+/* A name in a directory, whether there is something or not. */
+struct place {
+    int dir, name, node; /* dir 0: there is no such directory */
+};
+
+void sim_disk_init(struct sim_disk *disk)
+{
+    memset(disk, 0, sizeof *disk);
+    disk->next_inode = 100;
+    for (int i = SIM_ROOT; i < SIM_FIRST; i++) {
+        disk->nodes[i] = (struct sim_node){.type = ENTRY_DIR,
+                                           .inode = disk->next_inode++,
+                                           .birth_ns = 7,
+                                           .mode = 0755,
+                                           .links = 1};
+    }
+    disk->next = SIM_FIRST;
+    disk->at_path = SIM_ROOT;
+}
+
+int sim_dirs_below(const struct sim_disk *disk, int top, int out[SIM_NODES])
+{
+    int count = 0;
+    out[count++] = top;
+    for (int i = 0; i < count; i++) {
+        for (int n = 0; n < SIM_NAMES; n++) {
+            int kid = disk->nodes[out[i]].kids[n];
+            if (kid && disk->nodes[kid].type == ENTRY_DIR) {
+                out[count++] = kid;
+            }
+        }
+    }
+    return count;
+}
+
+static bool is_below(const struct sim_disk *disk, int dir, int top)
+{
+    int dirs[SIM_NODES];
+    int count = sim_dirs_below(disk, top, dirs);
+    for (int i = 0; i < count; i++) {
+        if (dirs[i] == dir) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool is_empty(const struct sim_node *node)
+{
+    for (int n = 0; n < SIM_NAMES; n++) {
+        if (node->kids[n]) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static struct place find(const struct sim_disk *disk, const struct sim_path *path)
+{
+    struct place place = {.dir = path->outside ? SIM_OUTSIDE : SIM_ROOT};
+    for (int i = 0; i < path->depth; i++) {
+        const struct sim_node *dir = &disk->nodes[place.dir];
+        if (dir->type != ENTRY_DIR || dir->covered) {
+            return (struct place){0};
+        }
+        place.name = path->names[i];
+        place.node = dir->kids[place.name];
+        if (i + 1 < path->depth) {
+            if (!place.node) {
+                return (struct place){0};
+            }
+            place.dir = place.node;
+        }
+    }
+    return path->depth ? place : (struct place){0};
+}
+
+static void tell(const struct doing *doing, const struct place *place, uint32_t mask,
+                 uint32_t cookie)
+{
+    const struct sim_node *node = place->node ? &doing->disk->nodes[place->node] : NULL;
+    if (doing->sim) {
+        uint32_t dir = node && node->type == ENTRY_DIR ? IN_ISDIR : 0;
+        sim_kernel_tell(doing->sim, place->dir, mask | dir, cookie, place->name);
+    }
+}
+
+static struct sim_node *make(const struct doing *doing, struct place *place, enum entry_type type,
+                             bool reuse)
+{
+    struct sim_disk *disk = doing->disk;
+    if (!place->dir || place->node || disk->next == SIM_NODES) {
+        return NULL;
+    }
+    place->node = disk->next++;
+    disk->nodes[place->dir].kids[place->name] = (uint16_t)place->node;
+    struct sim_node *node = &disk->nodes[place->node];
+    *node = (struct sim_node){.type = (uint8_t)type,
+                              .inode = disk->next_inode++,
+                              .birth_ns = (uint64_t)doing->now_ns + (uint64_t)disk->next,
+                              .mtime_ns = doing->now_ns,
+                              .ctime_ns = doing->now_ns,
+                              .mode = type == ENTRY_DIR ? 0755 : 0644,
+                              .links = 1};
+    if (reuse && disk->freed_inode) {
+        node->inode = disk->freed_inode;
+        disk->freed_inode = 0;
+    }
+    tell(doing, place, IN_CREATE, 0);
+    return node;
+}
+
+/* One name less; with the last one the inode goes. */
+static void drop(const struct doing *doing, int index)
+{
+    struct sim_node *node = &doing->disk->nodes[index];
+    node->ctime_ns = doing->now_ns;
+    if (--node->links == 0) {
+        doing->disk->freed_inode = node->inode;
+        if (doing->sim && node->type == ENTRY_DIR) {
+            sim_kernel_drop(doing->sim, index);
+        }
+    }
+}
+
+static void remove_all(const struct doing *doing, struct place place)
+{
+    struct sim_node *node = &doing->disk->nodes[place.node];
+    if (node->covered) {
+        return; /* EBUSY */
+    }
+    for (int n = 0; node->type == ENTRY_DIR && n < SIM_NAMES; n++) {
+        if (node->kids[n]) {
+            remove_all(doing, (struct place){place.node, n, node->kids[n]});
+        }
+    }
+    if (node->type == ENTRY_DIR && !is_empty(node)) {
+        return;
+    }
+    doing->disk->nodes[place.dir].kids[place.name] = 0;
+    drop(doing, place.node);
+    tell(doing, &place, IN_DELETE, 0);
+}
+
+static void change(const struct doing *doing, const struct place *place, int64_t number,
+                   uint32_t mask)
+{
+    struct sim_node *node = &doing->disk->nodes[place->node];
+    node->size = number % 1000;
+    if (!node->many_links) { /* a write through a name elsewhere is told to nobody */
+        node->rules = (uint8_t)(number % SIM_RULES);
+    }
+    node->mtime_ns = node->ctime_ns = doing->now_ns;
+    for (uint32_t bit = 1; bit < IN_ISDIR; bit <<= 1) {
+        if (mask & bit) {
+            tell(doing, place, bit, 0);
+        }
+    }
+}
+
+static bool can_rename(const struct sim_disk *disk, const struct place *from,
+                       const struct place *to)
+{
+    if (!from->node || !to->dir || from->node == to->node || disk->nodes[from->node].covered ||
+        (to->node && disk->nodes[to->node].covered)) {
+        return false;
+    }
+    bool dir = disk->nodes[from->node].type == ENTRY_DIR;
+    if (dir && is_below(disk, to->dir, from->node)) {
+        return false;
+    }
+    if (!to->node) {
+        return true;
+    }
+    bool to_dir = disk->nodes[to->node].type == ENTRY_DIR;
+    return dir ? to_dir && is_empty(&disk->nodes[to->node]) : !to_dir;
+}
+
+static void rename_to(const struct doing *doing, const struct place *from, struct place *to)
+{
+    struct sim_disk *disk = doing->disk;
+    if (!can_rename(disk, from, to)) {
+        return;
+    }
+    int victim = to->node;
+    disk->nodes[to->dir].kids[to->name] = (uint16_t)from->node;
+    disk->nodes[from->dir].kids[from->name] = 0;
+    disk->nodes[from->node].ctime_ns = doing->now_ns;
+    to->node = from->node;
+    uint32_t cookie = doing->sim ? ++doing->sim->kernel.next_cookie : 0;
+    tell(doing, from, IN_MOVED_FROM, cookie);
+    tell(doing, to, IN_MOVED_TO, cookie);
+    if (victim) {
+        drop(doing, victim);
+    }
+}
+
+static void exchange(const struct doing *doing, struct place *x, struct place *y)
+{
+    struct sim_disk *disk = doing->disk;
+    if (!x->node || !y->node || x->node == y->node || disk->nodes[x->node].covered ||
+        disk->nodes[y->node].covered ||
+        (disk->nodes[x->node].type == ENTRY_DIR && is_below(disk, y->dir, x->node)) ||
+        (disk->nodes[y->node].type == ENTRY_DIR && is_below(disk, x->dir, y->node))) {
+        return;
+    }
+    struct place to_x = {x->dir, x->name, y->node}, to_y = {y->dir, y->name, x->node};
+    disk->nodes[x->dir].kids[x->name] = (uint16_t)y->node;
+    disk->nodes[y->dir].kids[y->name] = (uint16_t)x->node;
+    disk->nodes[x->node].ctime_ns = disk->nodes[y->node].ctime_ns = doing->now_ns;
+    uint32_t cookie = doing->sim ? doing->sim->kernel.next_cookie += 2 : 0;
+    tell(doing, x, IN_MOVED_FROM, cookie);
+    tell(doing, &to_y, IN_MOVED_TO, cookie);
+    tell(doing, y, IN_MOVED_FROM, cookie + 1);
+    tell(doing, &to_x, IN_MOVED_TO, cookie + 1);
+}
+
+static void link_to(const struct doing *doing, const struct place *from, struct place *to)
+{
+    if (!from->node || !to->dir || to->node || doing->disk->nodes[from->node].type == ENTRY_DIR) {
+        return;
+    }
+    struct sim_node *node = &doing->disk->nodes[from->node];
+    node->links++;
+    node->many_links = true;
+    node->ctime_ns = doing->now_ns;
+    to->node = from->node;
+    doing->disk->nodes[to->dir].kids[to->name] = (uint16_t)to->node;
+    tell(doing, to, IN_CREATE, 0);
+}
+
+static void chmod_to(const struct doing *doing, const struct place *place, uint32_t mode)
+{
+    struct sim_node *node = &doing->disk->nodes[place->node];
+    if (node->type == ENTRY_SYMLINK) {
+        return;
+    }
+    node->mode = mode;
+    node->ctime_ns = doing->now_ns;
+    tell(doing, place, IN_ATTRIB, 0);
+}
+
+static void move_root(const struct doing *doing, int to)
+{
+    struct sim_disk *disk = doing->disk;
+    if (disk->at_path == to) {
+        return;
+    }
+    if ((disk->at_path == SIM_ROOT || to == SIM_ROOT) && doing->sim) {
+        sim_kernel_tell(doing->sim, SIM_ROOT, IN_MOVE_SELF, 0, -1);
+    }
+    disk->at_path = to;
+}
+
+static void do_file(const struct doing *doing, const struct sim_op *op, const struct place *place)
+{
+    struct sim_node *node = &doing->disk->nodes[place->node];
+    struct sim_node before = *node;
+    switch (op->kind) {
+    case SIM_WRITE:
+        change(doing, place, op->number, IN_MODIFY | IN_CLOSE_WRITE);
+        break;
+    case SIM_BEGIN:
+        node->writers++;
+        change(doing, place, op->number, IN_MODIFY);
+        break;
+    case SIM_END:
+        if (node->writers) {
+            node->writers--;
+            tell(doing, place, IN_CLOSE_WRITE, 0);
+        }
+        break;
+    case SIM_MAPPED:
+        change(doing, place, op->number, IN_CLOSE_WRITE);
+        break;
+    case SIM_RESTORE:
+        change(doing, place, op->number, IN_MODIFY | IN_CLOSE_WRITE | IN_ATTRIB);
+        node->size = before.size;
+        node->mtime_ns = before.mtime_ns;
+        break;
+    default:
+        change(doing, place, op->number, IN_MODIFY);
+        break;
+    }
+}
+
+static void do_one(const struct doing *doing, const struct sim_op *op, struct place *place)
+{
+    struct sim_node *node = &doing->disk->nodes[place->node];
+    switch (op->kind) {
+    case SIM_CHMOD:
+        chmod_to(doing, place, (uint32_t)op->number);
+        break;
+    case SIM_TOUCH:
+        node->mtime_ns = op->number;
+        node->ctime_ns = doing->now_ns;
+        tell(doing, place, IN_ATTRIB, 0);
+        break;
+    case SIM_REMOVE:
+        remove_all(doing, *place);
+        break;
+    case SIM_COVER:
+    case SIM_UNCOVER:
+        node->covered = node->type == ENTRY_DIR && op->kind == SIM_COVER;
+        break;
+    default:
+        if (node->type == ENTRY_FILE) {
+            do_file(doing, op, place);
+        }
+        break;
+    }
+}
+
+static void do_new(const struct doing *doing, const struct sim_op *op, struct place *place)
+{
+    static const uint8_t types[] = {[SIM_CREATE] = ENTRY_FILE,
+                                    [SIM_MKDIR] = ENTRY_DIR,
+                                    [SIM_SYMLINK] = ENTRY_SYMLINK,
+                                    [SIM_FIFO] = ENTRY_OTHER};
+    struct sim_node *node =
+        make(doing, place, (enum entry_type)types[op->kind], op->number % 2 != 0);
+    if (node && op->kind == SIM_CREATE) {
+        node->rules = (uint8_t)(op->number % SIM_RULES);
+        tell(doing, place, IN_CLOSE_WRITE, 0);
+    } else if (node && op->kind == SIM_SYMLINK) {
+        node->target = (uint8_t)(op->number % SIM_TARGETS);
+    }
+}
+
+void sim_disk_do(struct sim_disk *disk, struct sim *sim, const struct sim_op *op, int64_t wall_ns)
+{
+    struct doing doing = {disk, sim, wall_ns};
+    struct place place = find(disk, &op->path), to = find(disk, &op->to);
+    switch (op->kind) {
+    case SIM_CREATE:
+    case SIM_MKDIR:
+    case SIM_SYMLINK:
+    case SIM_FIFO:
+        do_new(&doing, op, &place);
+        break;
+    case SIM_LINK:
+        link_to(&doing, &place, &to);
+        break;
+    case SIM_RENAME:
+        rename_to(&doing, &place, &to);
+        break;
+    case SIM_EXCHANGE:
+        exchange(&doing, &place, &to);
+        break;
+    case SIM_ROOT_AWAY:
+        move_root(&doing, SIM_FREE);
+        break;
+    case SIM_ROOT_SWAP:
+        move_root(&doing, SIM_OTHER_ROOT);
+        break;
+    case SIM_ROOT_BACK:
+        move_root(&doing, SIM_ROOT);
+        break;
+    default:
+        if (place.node) {
+            do_one(&doing, op, &place);
+        }
+        break;
+    }
+}
+
+void sim_disk_heal(struct sim_disk *disk, struct sim *sim, int64_t wall_ns)
+{
+    struct doing doing = {disk, sim, wall_ns};
+    int dirs[SIM_NODES];
+    int count = sim_dirs_below(disk, SIM_ROOT, dirs);
+    move_root(&doing, SIM_ROOT);
+    for (int i = 0; i < count; i++) {
+        disk->nodes[dirs[i]].covered = false;
+        for (int n = 0; n < SIM_NAMES; n++) {
+            int kid = disk->nodes[dirs[i]].kids[n];
+            const struct sim_node *node = &disk->nodes[kid];
+            uint32_t wanted = node->type == ENTRY_DIR ? 0500 : 0400;
+            if (kid && (node->mode & wanted) != wanted) {
+                struct place place = {dirs[i], n, kid};
+                chmod_to(&doing, &place, node->mode | wanted);
+            }
+        }
+    }
+}

@@ -1,0 +1,36 @@
+/* sim_script.h: what happens in one simulated run, as a list that can be made from a seed, printed,
+ * read again and shortened. */
+#ifndef SIM_SCRIPT_H
+#define SIM_SCRIPT_H
+
+#include "sim_disk.h"
+
+struct buf;
+struct err;
+
+enum { SIM_OPS_MAX = 256 };
+
+struct sim_config {
+    uint64_t seed; /* of what the system gives out as random, and of the kernel's merging */
+    int64_t settle_ms, delay_ms;
+    int64_t queue_max; /* records in the kernel's queue before it overflows */
+    int64_t watch_max; /* watches the system allows */
+    int64_t batch_rows, batch_delay_ms;
+    int64_t merge;     /* 1: records of one read are merged and out of order, as fanotify's */
+    int64_t coarse_ms; /* the disk's clock ticks so often */
+};
+
+struct sim_script {
+    struct sim_config config;
+    struct sim_op ops[SIM_OPS_MAX];
+    int count;
+};
+
+void sim_script_make(uint64_t seed, struct sim_script *out);
+void sim_script_print(const struct sim_script *script, struct buf *out);
+/* ERR_INVALID with the line's number. */
+int sim_script_parse(const char *text, size_t len, struct sim_script *out, struct err *err);
+/* splitmix64 */
+uint64_t sim_random(uint64_t *state);
+
+#endif

@@ -1,0 +1,237 @@
+/* helper_watch.c: see helper_watch.h. Records are drained by hand where the order matters; where
+ * the thread is what is tested, a barrier is waited for, never a time. */
+#include "helper_watch.h"
+
+#include <fcntl.h>
+#include <setjmp.h>
+#include <stdarg.h>
+
+#include <cmocka.h>
+
+#include "clock.h"
+#include "err.h"
+
+static void note(struct watch_test *test, enum seen_kind kind, uint64_t dir, uint64_t value,
+                 struct bytes name)
+{
+    pthread_mutex_lock(&test->lock);
+    if (test->count < WATCH_SEEN_MAX) {
+        struct seen *seen = &test->seen[test->count++];
+        *seen = (struct seen){kind, dir, value, ""};
+        snprintf(seen->name, sizeof seen->name, "%.*s", (int)name.len, name.at);
+    }
+    if (kind == SEEN_BARRIER)
+        test->last_barrier = value;
+    pthread_cond_broadcast(&test->changed);
+    pthread_mutex_unlock(&test->lock);
+}
+
+static void on_hint(void *ctx, struct file_id dir, struct bytes name, uint8_t hints)
+{
+    note(ctx, SEEN_HINT, dir.a, hints, name);
+}
+
+static void on_unwatched(void *ctx, struct file_id dir, int32_t number)
+{
+    note(ctx, SEEN_UNWATCHED, dir.a, (uint64_t)number, bytes_of("", 0));
+}
+
+static void on_lost(void *ctx, enum watch_loss loss)
+{
+    note(ctx, SEEN_LOST, 0, loss, bytes_of("", 0));
+}
+
+static void on_barrier(void *ctx, uint64_t token)
+{
+    note(ctx, SEEN_BARRIER, 0, token, bytes_of("", 0));
+}
+
+static void on_batch(void *ctx)
+{
+    (void)ctx;
+}
+
+struct watch_setup watch_test_how(struct watch_test *test, char *barriers)
+{
+    snprintf(barriers, 160, "%s/barriers", test->temp.path);
+    return (struct watch_setup){
+        .kind = test->kind,
+        .root = test->temp.path,
+        .barrier_dir = barriers,
+        .sink = {test, on_hint, on_unwatched, on_lost, on_barrier, on_batch}};
+}
+
+int32_t watch_test_add(struct watch_test *test, const char *path, uint64_t id, bool root)
+{
+    struct err err = {0};
+    int32_t number = -1;
+    int fd = openat(test->temp.fd, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    assert_true(fd >= 0);
+    int code = watch_add(test->watch, fd, (struct file_id){id, 0}, root, &number, &err);
+    close(fd);
+    if (code)
+        fail_msg("%s", err.text);
+    return number;
+}
+
+int watch_test_setup(void **state)
+{
+    struct watch_test *test = calloc(1, sizeof *test);
+    struct err err = {0};
+    char barriers[160];
+    test->kind = (enum watch_kind)(uintptr_t)*state;
+    test->seen = calloc(WATCH_SEEN_MAX, sizeof *test->seen);
+    pthread_mutex_init(&test->lock, NULL);
+    pthread_cond_init(&test->changed, NULL);
+    temp_dir_open(&test->temp);
+    temp_mkdir(&test->temp, "root");
+    temp_mkdir(&test->temp, "outside");
+    struct watch_setup how = watch_test_how(test, barriers);
+    if (watch_open(&how, &test->watch, &err))
+        fail_msg("%s", err.text);
+    test->root_watch = watch_test_add(test, "root", 1, true);
+    *state = test;
+    return 0;
+}
+
+int watch_test_teardown(void **state)
+{
+    struct watch_test *test = *state;
+    watch_close(test->watch);
+    temp_dir_close(&test->temp);
+    pthread_cond_destroy(&test->changed);
+    pthread_mutex_destroy(&test->lock);
+    free(test->seen);
+    free(test);
+    return 0;
+}
+
+void watch_test_drain(struct watch_test *test)
+{
+    struct err err = {0};
+    if (watch_drain(test->watch, &err))
+        fail_msg("%s", err.text);
+}
+
+void watch_test_barrier(struct watch_test *test, uint64_t token)
+{
+    struct err err = {0};
+    if (watch_barrier(test->watch, token, &err))
+        fail_msg("%s", err.text);
+}
+
+void watch_test_expect(struct watch_test *test, enum seen_kind kind, uint64_t dir, const char *name,
+                       uint64_t value)
+{
+    assert_true(test->next < test->count);
+    const struct seen *seen = &test->seen[test->next++];
+    assert_int_equal(seen->kind, kind);
+    assert_int_equal(seen->dir, dir);
+    assert_string_equal(seen->name, name);
+    assert_int_equal(seen->value, value);
+}
+
+void watch_test_expect_end(const struct watch_test *test)
+{
+    assert_int_equal(test->next, test->count);
+}
+
+void watch_test_forget(struct watch_test *test)
+{
+    test->next = test->count;
+}
+
+uint64_t watch_test_hints(const struct watch_test *test, uint64_t dir, const char *name)
+{
+    uint64_t hints = 0;
+    for (size_t i = test->next; i < test->count; i++) {
+        const struct seen *seen = &test->seen[i];
+        if (seen->kind == SEEN_HINT && seen->dir == dir && strcmp(seen->name, name) == 0)
+            hints |= seen->value;
+    }
+    return hints;
+}
+
+size_t watch_test_count(const struct watch_test *test, enum seen_kind kind)
+{
+    size_t count = 0;
+    for (size_t i = test->next; i < test->count; i++)
+        count += test->seen[i].kind == kind;
+    return count;
+}
+
+static void *run_thread(void *arg)
+{
+    struct watch_test *test = arg;
+    struct err err = {0};
+    test->run_code = watch_run(test->watch, &err);
+    return NULL;
+}
+
+void watch_test_start(struct watch_test *test)
+{
+    test->run_code = 1;
+    assert_int_equal(pthread_create(&test->thread, NULL, run_thread, test), 0);
+}
+
+void watch_test_wait_barrier(struct watch_test *test, uint64_t token)
+{
+    watch_test_barrier(test, token);
+    pthread_mutex_lock(&test->lock);
+    while (test->last_barrier != token)
+        pthread_cond_wait(&test->changed, &test->lock);
+    pthread_mutex_unlock(&test->lock);
+}
+
+void watch_test_stop(struct watch_test *test)
+{
+    int64_t before = clock_mono_ns();
+    watch_stop(test->watch);
+    pthread_join(test->thread, NULL);
+    assert_true(clock_mono_ns() - before < WATCH_STOP_MS * CLOCK_NS_PER_MS);
+    assert_int_equal(test->run_code, 0);
+}
+
+/* "" when fanotify is to be had here, else what there is instead. */
+static const char *fanotify_refused(void)
+{
+    static char text[256];
+    void *state = (void *)(uintptr_t)WATCH_FANOTIFY;
+    watch_test_setup(&state);
+    struct watch_test *test = state;
+    const char *backend = watch_backend(test->watch);
+    snprintf(text, sizeof text, "%s", strcmp(backend, "fanotify") == 0 ? "" : backend);
+    watch_test_teardown(&state);
+    return text;
+}
+
+static void not_here(void **state)
+{
+    print_message("skipped: %s\n", (const char *)*state);
+    skip();
+}
+
+int watch_test_run(const struct watch_case *cases, size_t count)
+{
+    static const char *const kinds[] = {"auto", "inotify", "fanotify", "poll"};
+    struct CMUnitTest *tests = calloc(count * ARRAY_LEN(kinds), sizeof *tests);
+    char(*names)[128] = calloc(count * ARRAY_LEN(kinds), sizeof *names);
+    const char *refused = fanotify_refused();
+    size_t made = 0;
+    for (size_t kind = 0; kind < ARRAY_LEN(kinds); kind++)
+        for (size_t i = 0; i < count; i++) {
+            if (!(cases[i].kinds & WATCH_BY(kind)))
+                continue;
+            snprintf(names[made], sizeof names[made], "%s by %s", cases[i].name, kinds[kind]);
+            tests[made] = (struct CMUnitTest){names[made], cases[i].run, watch_test_setup,
+                                              watch_test_teardown, (void *)kind};
+            if (kind == WATCH_FANOTIFY && refused[0] != '\0')
+                tests[made] = (struct CMUnitTest){names[made], not_here, NULL, NULL,
+                                                  (void *)(uintptr_t)refused};
+            made++;
+        }
+    int failed = _cmocka_run_group_tests("watch", tests, made, NULL, NULL);
+    free(tests);
+    free(names);
+    return failed;
+}

@@ -1,0 +1,77 @@
+/* helper_watch.h: a watch of a chosen back-end over a temporary directory, and what its sink was
+ * told, for the tests of the contract in watch.h. */
+#ifndef SPOOR_HELPER_WATCH_H
+#define SPOOR_HELPER_WATCH_H
+
+#include <pthread.h>
+
+#include "helper_temp.h"
+#include "watch.h"
+
+#define WATCH_SEEN_MAX 70000
+
+enum seen_kind { SEEN_HINT, SEEN_UNWATCHED, SEEN_LOST, SEEN_BARRIER };
+
+struct seen {
+    enum seen_kind kind;
+    uint64_t dir;   /* file_id.a */
+    uint64_t value; /* hints, watch, loss or token */
+    char name[24];
+};
+
+struct watch_test {
+    enum watch_kind kind;
+    struct temp_dir temp; /* root/, outside/, barriers/ */
+    struct watch *watch;
+    int32_t root_watch;
+    pthread_t thread;
+    int run_code;
+    pthread_mutex_t lock; /* guards what follows */
+    pthread_cond_t changed;
+    struct seen *seen;
+    size_t count, next;
+    uint64_t last_barrier;
+};
+
+/* cmocka's setup and teardown; *state is the kind. The root is watched as directory 1. */
+int watch_test_setup(void **state);
+int watch_test_teardown(void **state);
+/* Runs each test once a back-end, those of a back-end that is not to be had here as skipped; what
+ * a main() returns. */
+struct watch_case {
+    const char *name;
+    void (*run)(void **state);
+    unsigned kinds; /* bits by enum watch_kind */
+};
+#define WATCH_BY(kind)  (1u << (kind))
+#define WATCH_BY_KERNEL (WATCH_BY(WATCH_INOTIFY) | WATCH_BY(WATCH_FANOTIFY))
+#define WATCH_BY_ALL    (WATCH_BY_KERNEL | WATCH_BY(WATCH_AUTO) | WATCH_BY(WATCH_POLL))
+#define WATCH_CASE(test, kinds)                                                                    \
+    {                                                                                              \
+#test, test, kinds                                                                         \
+    }
+int watch_test_run(const struct watch_case *cases, size_t count);
+
+/* How a second watch over the same directories is opened; `barriers` has room for 160. */
+struct watch_setup watch_test_how(struct watch_test *test, char *barriers);
+/* Adds a directory under an identity; ends the test when that fails. */
+int32_t watch_test_add(struct watch_test *test, const char *path, uint64_t id, bool root);
+void watch_test_drain(struct watch_test *test);
+void watch_test_barrier(struct watch_test *test, uint64_t token);
+
+/* The next thing seen is this; nothing more was seen; what was seen until now is forgotten. */
+void watch_test_expect(struct watch_test *test, enum seen_kind kind, uint64_t dir, const char *name,
+                       uint64_t value);
+void watch_test_expect_end(const struct watch_test *test);
+void watch_test_forget(struct watch_test *test);
+/* Whatever the order and however divided: all hints of the name since forget, together. */
+uint64_t watch_test_hints(const struct watch_test *test, uint64_t dir, const char *name);
+/* How many of that kind were seen since forget. */
+size_t watch_test_count(const struct watch_test *test, enum seen_kind kind);
+
+/* The watch thread: start; a barrier sent and waited for; stop, within its time. */
+void watch_test_start(struct watch_test *test);
+void watch_test_wait_barrier(struct watch_test *test, uint64_t token);
+void watch_test_stop(struct watch_test *test);
+
+#endif
