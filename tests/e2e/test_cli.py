@@ -169,11 +169,12 @@ class Commands(spoor.Case):
                 follower.wait_for(name + "-again")
             finally:
                 follower.end()
-        follower = Follower(s, "--json", "-n", "0")
+        follower = Follower(s, "--json", "-n", "1")
         try:
+            follower.wait_for("\n")  # it has begun: what comes from now on it must see
             write(self.at("json"), "")
-            text = follower.wait_for("\n")
-            self.assertEqual(json.loads(text.splitlines()[0])["path"], "json")
+            text = follower.wait_for('"path":"json"')
+            self.assertEqual(json.loads(text.splitlines()[1])["path"], "json")
             # Nobody reads any more: it ends by itself.
             os.close(follower.fd)
             follower.fd = os.open("/dev/null", os.O_RDONLY)
