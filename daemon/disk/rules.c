@@ -207,7 +207,7 @@ bool rules_has(struct rules *rules, struct file_id dir)
     return has;
 }
 
-static bool has_patterns(const struct rules *rules)
+bool rules_any(const struct rules *rules)
 {
     return __atomic_load_n(&rules->pattern_count, __ATOMIC_ACQUIRE) > 0;
 }
@@ -227,7 +227,7 @@ static bool is_rule_file(struct bytes path)
 bool rules_ignored(struct rules *rules, const struct rules_level *levels, size_t count,
                    struct bytes path, bool is_dir)
 {
-    if (!has_patterns(rules) || (!is_dir && is_rule_file(path)))
+    if (!rules_any(rules) || (!is_dir && is_rule_file(path)))
         return false;
     enum ignore_verdict verdict = IGNORE_NONE;
     pthread_rwlock_rdlock(&rules->lock);
@@ -246,7 +246,7 @@ bool rules_ignored(struct rules *rules, const struct rules_level *levels, size_t
 
 bool rules_ignored_in(struct rules *rules, const struct entry *dir, struct bytes name, bool is_dir)
 {
-    if (!has_patterns(rules))
+    if (!rules_any(rules))
         return false;
     size_t len = name.len, count = 0;
     for (const struct entry *at = dir; at; at = at->parent) {

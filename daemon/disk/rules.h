@@ -25,6 +25,8 @@ int rules_set(struct rules *rules, struct file_id dir, const char *text, size_t 
 /* There is none any more; returns true when there was one. */
 bool rules_drop(struct rules *rules, struct file_id dir);
 bool rules_has(struct rules *rules, struct file_id dir);
+/* Is there any pattern at all, configured or in a file? */
+bool rules_any(const struct rules *rules);
 
 /* One directory above the name, from the root down: levels[0] is the root with offset 0; `offset`
  * is where the path continues below that directory. */

@@ -17,11 +17,13 @@ int observe_new(const struct observe_env *env, struct observe **out)
         o->env.facts_max = OBSERVE_FACTS_MAX;
     }
     arena_init(&o->arena);
+    o->levels = calloc(TREE_DEPTH_MAX, sizeof *o->levels);
     buf_init(&o->names, NAMES_LIMIT);
     buf_init(&o->path, NAMES_LIMIT);
     buf_init(&o->text, NAMES_LIMIT);
-    if (facts_new(&o->facts) != 0 || facts_new(&o->unknown) != 0 || facts_new(&o->peeked) != 0 ||
-        facts_new(&o->queued) != 0 || reach_new(env->disk, env->tree, o->facts, &o->reach) != 0) {
+    if (!o->levels || facts_new(&o->facts) != 0 || facts_new(&o->unknown) != 0 ||
+        facts_new(&o->peeked) != 0 || facts_new(&o->queued) != 0 ||
+        reach_new(env->disk, env->tree, o->facts, &o->reach) != 0) {
         observe_free(o);
         return ERR_NOMEM;
     }
@@ -43,6 +45,7 @@ void observe_free(struct observe *o)
     buf_deinit(&o->names);
     buf_deinit(&o->path);
     buf_deinit(&o->text);
+    free(o->levels);
     free(o->queue.at);
     free(o->blocked.at);
     free(o->failed.at);

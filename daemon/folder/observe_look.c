@@ -142,23 +142,13 @@ static size_t spell(struct observe *o, struct file_id dir, struct bytes name,
 
 bool observe_ignored(struct observe *o, struct file_id dir, struct bytes name, bool is_dir)
 {
-    if (!o->env.rules) {
+    if (!o->env.rules || !rules_any(o->env.rules)) {
         return false;
     }
-    const struct entry *entry = tree_dir(o->env.tree, dir);
-    if (entry && !observe_place(o, dir)) {
-        return rules_ignored_in(o->env.rules, entry, name, is_dir);
-    }
-    struct rules_level *levels = malloc(TREE_DEPTH_MAX * sizeof *levels);
-    if (!levels) {
-        o->rc = ERR_NOMEM;
-        return false;
-    }
-    size_t count = spell(o, dir, name, levels, TREE_DEPTH_MAX);
-    bool ignored = count && rules_ignored(o->env.rules, levels, count,
-                                          bytes_of(o->path.data, o->path.len), is_dir);
-    free(levels);
-    return ignored;
+    /* Not by the tree alone: a directory above may have moved, and other rules apply there. */
+    size_t count = spell(o, dir, name, o->levels, TREE_DEPTH_MAX);
+    return count && rules_ignored(o->env.rules, o->levels, count,
+                                  bytes_of(o->path.data, o->path.len), is_dir);
 }
 
 void observe_trouble(struct observe *o, struct file_id dir, struct bytes name, int os)
@@ -217,6 +207,10 @@ static void note_dir(struct observe *o, const struct fact *fact)
         observe_set_pending(o, fact->file, false);
     } else if (fact->hints & HINT_ENTERED) {
         observe_set_pending(o, fact->file, true);
+    } else if (o->env.rules && rules_any(o->env.rules) && known->parent &&
+               !(file_id_equal(known->parent->file, fact->dir) &&
+                 bytes_equal(entry_name(known), fact->name))) {
+        observe_set_pending(o, fact->file, true); /* what is ignored below may be other names now */
     } else if (known->flags & TREE_RELIST) {
         observe_set_pending(o, fact->file, false);
     }

@@ -47,7 +47,8 @@ struct observe {
     size_t dir_count, dir_cap;
     struct observe_dir **dir_table;
     size_t dir_mask;
-    struct disk_entry look; /* of the latest look */
+    struct disk_entry look;     /* of the latest look */
+    struct rules_level *levels; /* TREE_DEPTH_MAX: directories above a name */
     struct buf names, path, text;
     int64_t now_ns;
     bool defer;
