@@ -10,16 +10,22 @@ enum { RETRY_MIN_S = 1, RETRY_MAX_S = 60, PURGE_EVERY_S = 60, PURGE_ROWS = 20000
 
 /* --- when things go wrong --- */
 
-/* Closes everything and tries again later; what was dirty is found by the scan that follows. */
-static void fail(struct folder *folder, const struct err *err)
+/* Each time in a row twice as long, up to a minute. */
+static void back_off(struct folder *folder)
 {
     int64_t wait = folder->retry_wait_ns ? folder->retry_wait_ns * 2 : RETRY_MIN_S * CLOCK_NS_PER_S;
     wait = wait < RETRY_MAX_S * CLOCK_NS_PER_S ? wait : RETRY_MAX_S * CLOCK_NS_PER_S;
     folder->retry_wait_ns = wait;
     folder->retry_ns = clock_mono_ns() + wait;
+}
+
+/* Closes everything and tries again later; what was dirty is found by the scan that follows. */
+static void fail(struct folder *folder, const struct err *err)
+{
+    back_off(folder);
     folder->needs_open = true;
     log_error("folder '%s': %s; trying again in %lld s", folder->config->name, err->text,
-              (long long)(wait / CLOCK_NS_PER_S));
+              (long long)(folder->retry_wait_ns / CLOCK_NS_PER_S));
     script_clear(folder->script);
     folder_close_parts(folder);
     folder_set_state(folder, FOLDER_FAILED, err->text);
@@ -28,10 +34,7 @@ static void fail(struct folder *folder, const struct err *err)
 static void lose_root(struct folder *folder, const struct err *err)
 {
     struct err gap_err;
-    int64_t wait = folder->retry_wait_ns ? folder->retry_wait_ns * 2 : RETRY_MIN_S * CLOCK_NS_PER_S;
-    wait = wait < RETRY_MAX_S * CLOCK_NS_PER_S ? wait : RETRY_MAX_S * CLOCK_NS_PER_S;
-    folder->retry_wait_ns = wait;
-    folder->retry_ns = clock_mono_ns() + wait;
+    back_off(folder);
     if (!folder->root_lost) {
         log_error("folder '%s': %s; it waits until the folder is back", folder->config->name,
                   err->text);
