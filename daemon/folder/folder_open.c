@@ -35,6 +35,9 @@ void folder_close_parts(struct folder *folder)
     folder->observe = NULL;
     tree_free(folder->tree);
     folder->tree = NULL;
+    /* The tree gave up the watches of all its directories, which live on: adding one again gives
+     * the same number, and the first round of the next tree would remove them all. */
+    folder->unwatch_count = 0;
     rules_free(folder->rules);
     folder->rules = NULL;
     if (folder->disk_open) {

@@ -52,10 +52,9 @@ class Full(fault.Case):
             volume.empty()
             fault.wait_synced(s, "--uploaded")
             s.check()
-        s.stop()
-        s.start()
-        s.check()
-        self.assertTrue(self.reserve(s), "the reserve is made again")
+            mutator.steps(5)
+            s.check()
+            self.assertTrue(self.reserve(s), "the reserve is made again, without a restart")
         self.report("%s: %d times full and back" % (kind, fault.rounds(2, 10)))
 
     def test_tmpfs(self):
