@@ -32,8 +32,11 @@ int journal_end(struct journal *journal, int code, struct err *err)
 {
     if (code == 0)
         code = sql_commit(&journal->sql, err);
-    if (code == 0)
+    if (code == 0) {
+        if (journal->reserve_gone) /* space may have returned */
+            journal->reserve_gone = !reserve_make(journal->dirfd);
         return 0;
+    }
     sql_rollback(&journal->sql);
     if (code == ERR_IO || code == ERR_FULL || code == ERR_CORRUPT)
         journal->failed = code;
@@ -211,7 +214,7 @@ int journal_open(const char *dir, const char *folder, struct journal **out, stru
     if (code == 0)
         code = take_info(journal, folder, &id, err);
     if (code == 0)
-        reserve_after_open(journal->dirfd);
+        journal->reserve_gone = !reserve_make(journal->dirfd);
 out:
     if (code) {
         journal_close(journal);

@@ -130,6 +130,7 @@ int journal_ack(struct journal *journal, const char *name, int64_t seq, int64_t 
             code = sql_commit(&journal->sql, err);
         if (code != ERR_FULL || again || !reserve_release(journal->dirfd))
             break;
+        journal->reserve_gone = true;
         /* What frees the disk in the end is that acknowledged rows are purged: so the space kept
          * back is for this. A full disk leaves nothing half done behind (FACTS 5.4). */
         sql_rollback(&journal->sql);

@@ -12,7 +12,8 @@ struct journal {
     struct journal_info info;
     int64_t entries; /* rows of the tree table */
     int dirfd;
-    int failed; /* code of the failure after which nothing may be written, 0 none */
+    bool reserve_gone; /* given up: made again by the first commit that finds room */
+    int failed;        /* code of the failure after which nothing may be written, 0 none */
 };
 
 /* Opens a write transaction; refuses after a failure that the header calls final. */

@@ -205,28 +205,48 @@ static int check_row(const struct reader *reader, struct chain *chain, const str
     return 0;
 }
 
+/* Backwards each row's own predecessor is asked for: one more descent a row. */
+static int check_backwards(struct reader *reader, int64_t seq, const struct change *change,
+                           struct err *err)
+{
+    struct chain chain = {.seq = change->seq - 1};
+    if (change->seq != seq)
+        return err_set(err, ERR_CORRUPT, 0, "journal '%s': row %lld is missing", reader->sql.path,
+                       (long long)seq);
+    int code = find_sum(reader, chain.seq, &chain.sum, err);
+    if (code == ERR_NOTFOUND)
+        code = err_set(err, ERR_CORRUPT, 0, "journal '%s': row %lld is missing", reader->sql.path,
+                       (long long)chain.seq);
+    return code ? code : check_row(reader, &chain, change, err);
+}
+
 static int read_rows(struct reader *reader, const struct reader_range *range, struct chain *chain,
                      int64_t last, int (*visit)(void *ctx, const struct change *change), void *ctx,
                      struct err *err)
 {
     struct change change;
     sqlite3_stmt *select = reader->statements[range->reverse ? QR_ROWS_REVERSE : QR_ROWS];
-    bool verify = range->verify && !range->reverse;
+    bool verify = range->verify;
+    int64_t next = last; /* backwards */
     int code;
     sql_bind_i64(select, 1, chain->seq + 1);
     sql_bind_i64(select, 2, last);
     while ((code = sql_row(&reader->sql, select, err)) == 1) {
         query_read_change(select, &change);
-        code = verify ? check_row(reader, chain, &change, err) : 0;
+        if (verify && range->reverse)
+            code = check_backwards(reader, next--, &change, err);
+        else
+            code = verify ? check_row(reader, chain, &change, err) : 0;
         if (code == 0 && is_wanted(range, &change))
             code = visit(ctx, &change);
         if (code)
             break;
     }
     (void)sqlite3_reset(select); /* an early end: nothing to report */
-    if (code == 0 && verify && chain->seq < last)
+    int64_t missing = range->reverse ? next : chain->seq + 1;
+    if (code == 0 && verify && missing > chain->seq && missing <= last)
         code = err_set(err, ERR_CORRUPT, 0, "journal '%s': row %lld is missing", reader->sql.path,
-                       (long long)chain->seq + 1);
+                       (long long)missing);
     return code;
 }
 
@@ -243,7 +263,7 @@ int reader_rows(struct reader *reader, const struct reader_range *range,
     if (code == 0) {
         int64_t last = range->last < info.last_seq ? range->last : info.last_seq;
         chain.seq = (range->first > info.floor_seq ? range->first - 1 : info.floor_seq);
-        if (range->verify && !range->reverse && chain.seq < last)
+        if (range->verify && chain.seq < last)
             code = find_sum(reader, chain.seq, &chain.sum, err);
         if (code == 0 && chain.seq < last)
             code = read_rows(reader, range, &chain, last, visit, ctx, err);

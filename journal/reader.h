@@ -18,7 +18,7 @@ int reader_info(struct reader *reader, struct journal_info *out, struct err *err
 /* Entries in the tree table, root not counted. */
 int reader_entry_count(struct reader *reader, int64_t *out, struct err *err);
 
-/* Rows first..last in order (or the reverse), each checked against the chain (reverse: not).
+/* Rows first..last in order (or the reverse), each checked against the chain.
  * `visit` gets bytes that live for the call; nonzero ends the walk and is returned; it may make the
  * reader's other calls, not this one. A row whose checksum does not fit is ERR_CORRUPT with its
  * seq. */

@@ -15,8 +15,9 @@ void reserve_before_open(int dirfd);
  * a page the rest is holes, and on a full disk writing to them is SIGBUS (seen on ext4 with 1 KiB
  * blocks). */
 int reserve_check_map(int dirfd, struct err *err);
-/* After: makes the reserve when it is missing and there is room for it. */
-void reserve_after_open(int dirfd);
+/* After, and again while it is missing: makes the reserve where there is room for it. True when it
+ * is there now. */
+bool reserve_make(int dirfd);
 /* True when there was a reserve and it is given up. */
 bool reserve_release(int dirfd);
 

@@ -38,19 +38,22 @@ int reserve_check_map(int dirfd, struct err *err)
                    JOURNAL_FILE);
 }
 
-void reserve_after_open(int dirfd)
+bool reserve_make(int dirfd)
 {
+    if (faccessat(dirfd, RESERVE_FILE, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
+        return true;
     if (!has_room(dirfd, (uint64_t)JOURNAL_RESERVE_BYTES * ROOM_FACTOR))
-        return;
+        return false;
     int fd =
         openat(dirfd, RESERVE_FILE, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (fd < 0)
-        return; /* EEXIST: it is there */
+        return false;
     /* posix_fallocate, unlike ftruncate, takes the blocks. */
     int error = posix_fallocate(fd, 0, JOURNAL_RESERVE_BYTES);
     (void)close(fd); /* nothing was written that could be lost */
     if (error)
         (void)unlinkat(dirfd, RESERVE_FILE, 0); /* a reserve without blocks is none */
+    return error == 0;
 }
 
 bool reserve_release(int dirfd)

@@ -87,10 +87,15 @@ static void feed(struct batch_writer *writer, size_t len)
     writer->fed_bytes += (int64_t)len;
 }
 
-static bool over(const struct batch_writer *writer, int64_t times)
+static bool over(const struct batch_writer *writer, int64_t rows_max, int64_t bytes_max)
 {
     int64_t bytes = writer->fed_bytes + (int64_t)writer->plain.len;
-    return writer->rows > writer->limits->rows * times || bytes > writer->limits->bytes * times;
+    return writer->rows > rows_max || bytes > bytes_max;
+}
+
+static int64_t grown(int64_t limit, int64_t floor)
+{
+    return limit > floor / BATCH_OVER_MAX ? limit * BATCH_OVER_MAX : floor;
 }
 
 static void note_cut(struct batch_writer *writer, const struct change *change)
@@ -122,10 +127,12 @@ static int add_row(void *ctx, const struct change *change)
     row_write(&writer->plain, writer->folder, change);
     if (!buf_ok(&writer->plain) || !buf_ok(writer->body))
         return err_set(writer->err, ERR_NOMEM, 0, "cannot form batch: out of memory");
-    bool past = over(writer, 1);
+    const struct batch_limits *limits = writer->limits;
+    bool past = over(writer, limits->rows, limits->bytes);
     if (past && (writer->commit.seq || writer->loose.seq))
         return BATCH_WALK_ENDS;
-    if (past && over(writer, BATCH_OVER_MAX))
+    if (past && over(writer, grown(limits->rows, BATCH_ROWS_FLOOR),
+                     grown(limits->bytes, BATCH_BYTES_FLOOR)))
         return err_set(writer->err, ERR_LIMIT, 0,
                        "cannot form batch from row %lld: %lld rows leave no place to cut; raise "
                        "batch_rows or batch_bytes",

@@ -14,8 +14,12 @@ struct batch_writer;
 struct err;
 struct reader;
 
-/* A batch that cannot be cut inside its limits may grow to so many times of them. */
-#define BATCH_OVER_MAX 4
+/* A batch that cannot be cut inside its limits may grow to so many times of them, and in any case
+ * to these: what one round of looks can park, however small the configured limits are. A server
+ * takes more (mirror.h). */
+#define BATCH_OVER_MAX    4
+#define BATCH_ROWS_FLOOR  (256 << 10)
+#define BATCH_BYTES_FLOOR ((int64_t)128 << 20)
 /* Bytes of a stored body at most; the limits of the configuration lie below. */
 #define BATCH_BODY_MAX ((size_t)1 << 30)
 
@@ -39,8 +43,8 @@ int batch_writer_new(int level, struct batch_writer **out, struct err *err);
 void batch_writer_free(struct batch_writer *writer);
 
 /* Forms a batch of rows acked+1... as they stand in the journal, the chain checked. ERR_NOTFOUND:
- * there is none beyond `acked`. ERR_LIMIT: no place to cut within BATCH_OVER_MAX times the limits.
- * ERR_CORRUPT: the rows fail their checks. On failure *out is empty. */
+ * there is none beyond `acked`. ERR_LIMIT: no place to cut within BATCH_OVER_MAX times the limits
+ * or the floors. ERR_CORRUPT: the rows fail their checks. On failure *out is empty. */
 int batch_build(struct batch_writer *writer, struct reader *reader, int64_t acked,
                 const struct batch_limits *limits, struct batch *out, struct err *err);
 

@@ -116,9 +116,11 @@ static int print_range(struct log_job *job, struct reader *reader, struct reader
     if (job->rows_left == 0 || range.first > range.last)
         return 0;
     if (job->rows_left > 0 && !job->cli->reverse) {
-        range.reverse = true;
+        struct reader_range back = range;
+        back.reverse = true;
+        back.verify = false; /* what is printed is checked below */
         job->seq_found = 0;
-        int rc = reader_rows(reader, &range, count_row, job, err);
+        int rc = reader_rows(reader, &back, count_row, job, err);
         if (rc < 0 || !job->seq_found)
             return rc;
         range.first = job->seq_found;

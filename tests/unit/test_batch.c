@@ -154,12 +154,14 @@ static void there_is_an_end_to_going_past_the_limit(void **state)
     (void)state;
     struct rig rig;
     rig_open(&rig, 1);
-    upload_rig_commit(&rig.journal, 100 * BATCH_OVER_MAX, CHANGE_PARKED);
+    /* Far past a small limit: no setting may stop a replica for ever. */
+    upload_rig_commit(&rig.journal, 2000, CHANGE_PARKED);
+    rig.limits.rows = 1;
     assert_int_equal(build(&rig, 0), 0);
-    check_batch(&rig, 1, 100 * BATCH_OVER_MAX);
-    upload_rig_commit(&rig.journal, 100 * BATCH_OVER_MAX + 2, CHANGE_PARKED);
-    assert_int_equal(build(&rig, 100 * BATCH_OVER_MAX), ERR_LIMIT);
-    assert_non_null(strstr(rig.err.text, "from row 401"));
+    check_batch(&rig, 1, 2000);
+    upload_rig_commit(&rig.journal, BATCH_ROWS_FLOOR + 2, CHANGE_PARKED);
+    assert_int_equal(build(&rig, 2000), ERR_LIMIT);
+    assert_non_null(strstr(rig.err.text, "from row 2001"));
     assert_null(rig.batch.body.data);
     rig_close(&rig);
 }

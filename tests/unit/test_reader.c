@@ -171,6 +171,11 @@ static void test_damaged_rows_are_noticed(void **state)
             fail_msg("not noticed: %s", damages[i]);
         assert_non_null(strstr(err.text, "row 4"));
         assert_string_equal(seen.text, "2,3"); /* nothing from the damage on is given out */
+        seen = (struct seen){0};
+        all.reverse = true;
+        if (reader_rows(reader, &all, see, &seen, &err) != ERR_CORRUPT)
+            fail_msg("not noticed backwards: %s", damages[i]);
+        assert_null(strstr(seen.text, "4"));
         reader_close(reader);
         box_close(&box);
     }
@@ -189,6 +194,8 @@ static void test_missing_rows_are_noticed(void **state)
         box_sql(&box, damages[i]);
         struct seen seen = {0};
         struct reader_range all = {.first = 1, .last = 6, .verify = true, .until_ms = INT64_MAX};
+        assert_int_equal(reader_rows(reader, &all, see, &seen, NULL), ERR_CORRUPT);
+        all.reverse = true;
         assert_int_equal(reader_rows(reader, &all, see, &seen, NULL), ERR_CORRUPT);
         reader_close(reader);
         box_close(&box);
