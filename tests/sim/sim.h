@@ -1,11 +1,11 @@
-/* sim.h: the simulated world: a disk, the kernel's inotify, two clocks, a server, and the whole
- * engine between them, on one thread, by one seed.
+/* sim.h: the simulated world: a disk, a kernel, two clocks, a server, and the whole engine between
+ * them, on one thread, by one seed.
  *
- * The engine is the production code down to the system calls of inotify; only the operating system
- * is replaced: functions of libc and of disk_linux.c and clock_linux.c at link time, the look at
- * the folder through disk.h, threads by calls. Such functions get no context, hence the one
- * variable `sim_world`. What the engine does is never random: the script alone says what happens
- * when. */
+ * The engine is the production code down to the system calls of inotify and fanotify; only the
+ * operating system is replaced: functions of libc and of disk_linux.c and clock_linux.c at link
+ * time, the look at the folder through disk.h, threads by calls. Such functions get no context,
+ * hence the one variable `sim_world`. What the engine does is never random: the script alone says
+ * what happens when. */
 #ifndef SIM_H
 #define SIM_H
 
@@ -13,13 +13,13 @@
 #include "err.h"
 #include "sim_disk.h"
 #include "sim_script.h"
+#include "sim_walk.h"
 
 enum {
     SIM_QUEUE = 512,   /* records the simulated kernel can hold */
     SIM_TORN = 32,     /* operations that wait for a look */
     SIM_FAULTS = 16,   /* answers that the server has in store */
     SIM_ENTRIES = 512, /* entries of the replica */
-    SIM_PATH = 64,     /* bytes of a path */
     SIM_ROOT_PATH = 128,
 };
 
@@ -29,14 +29,35 @@ struct sim_record {
     char name[24]; /* "" none */
 };
 
-struct sim_kernel {
-    int fd; /* stands for the inotify descriptor; -1 none */
+struct sim_inotify {
     int32_t next_watch, barrier_watch;
-    uint64_t barrier_number;
     uint32_t next_cookie;
     struct sim_record queue[SIM_QUEUE];
     int count;
     bool overflowed; /* a record says so already */
+};
+
+/* Places by directory and name, as fanotify has them; dir 0: the record has no such part. */
+struct sim_fan_record {
+    uint64_t mask;
+    int32_t pid;
+    struct sim_place place, from, to;
+    int target;    /* the inode; 0 none */
+    char name[24]; /* of a barrier's file, which lies in no simulated directory */
+};
+
+struct sim_fanotify {
+    struct sim_fan_record queue[SIM_QUEUE];
+    int count;
+    bool overflowed;
+};
+
+/* What the engine's descriptors stand for; -1: not open. */
+struct sim_kernel {
+    int inotify_fd, fanotify_fd;
+    uint64_t barrier_number;
+    struct sim_inotify inotify;
+    struct sim_fanotify fanotify;
 };
 
 /* One entry as a replica has it, by its path. */
@@ -59,19 +80,31 @@ struct sim_replica {
     int gaps;
 };
 
+/* What is known of one node's entry in the tree. */
+struct sim_identity {
+    int64_t entry;  /* the one it must keep, 0 none */
+    int64_t latest; /* seen in the tree as it is now, the last of so many */
+    int entries;
+    bool kept;
+};
+
 struct sim {
     struct sim_config config;
     struct sim_disk disk;
     struct sim_kernel kernel;
     struct sim_replica replica;
+    struct sim_identity identity[SIM_NODES];
+    bool rules_changed;           /* since the last sync */
     struct sim_op torn[SIM_TORN]; /* done one by one between the engine's looks */
     int torn_count;
-    int crash_in; /* calls of the system until a crash, 0 none */
-    bool crashed; /* what the engine does from now on never happened */
+    uint64_t told; /* changes of which the kernel was to tell */
+    int crash_in;  /* calls of the system until a crash, 0 none */
+    bool crashed;  /* what the engine does from now on never happened */
     int64_t mono_ns, wall_offset_ns;
     uint64_t random; /* what the operating system gives out as such */
     uint8_t faults[SIM_FAULTS];
     int fault_count;
+    bool must_ask; /* the client may send no rows before it has asked where the server stands */
     int losses, losses_told; /* overflows read, and gap rows seen, since the start */
     char dir[SIM_ROOT_PATH]; /* on the real disk: state, mirror */
     struct sim_engine *engine;
@@ -90,7 +123,7 @@ extern struct sim *sim_world;
 bool sim_wrong(struct sim *sim, const char *format, ...) PRINTF_LIKE(2, 3);
 
 /* sim_kernel.c */
-void sim_kernel_tell(struct sim *sim, int dir, uint32_t mask, uint32_t cookie, int name);
+void sim_kernel_tell(struct sim *sim, const struct sim_event *event);
 void sim_kernel_drop(struct sim *sim, int dir); /* the directory is gone: its watch ends */
 void sim_kernel_overflow(struct sim *sim);
 void sim_kernel_reset(struct sim *sim);
@@ -129,10 +162,21 @@ bool sim_check_disk(struct sim *sim, bool links);
 /* The server's tree against the replica. */
 bool sim_check_mirror(struct sim *sim);
 
+/* sim_identity.c: after each operation; what moves between two looks; and each commit. */
+void sim_identity_changed(struct sim *sim);
+void sim_identity_forget(struct sim *sim, int node);
+struct reader_entry;
+void sim_identity_begin(struct sim *sim);
+void sim_identity_note(struct sim *sim, const struct reader_entry *seen);
+bool sim_identity_check(struct sim *sim);
+
 /* sim_server.c */
 void sim_server_close(struct sim *sim);
 
-/* sim_run.c: the whole script from an empty state; the outcome is in sim->why. */
+/* sim_run.c: an operation of the user's, now; `between_looks`: in the middle of what the engine
+ * does. */
+void sim_do(struct sim *sim, const struct sim_op *op, bool between_looks);
+/* The whole script from an empty state; the outcome is in sim->why. */
 void sim_run(struct sim *sim, const struct sim_script *script);
 
 #endif

@@ -7,6 +7,7 @@
 #include "reader.h"
 #include "row.h"
 #include "sim.h"
+#include "sim_walk.h"
 
 /* ---- the replica ---- */
 
@@ -233,6 +234,7 @@ struct comparison {
     struct sim *sim;
     const char *with;
     int count;
+    bool identities; /* it knows of them */
 };
 
 static int compare_entry(void *ctx, const struct reader_entry *seen)
@@ -240,6 +242,9 @@ static int compare_entry(void *ctx, const struct reader_entry *seen)
     struct comparison *comparison = ctx;
     const struct sim_entry *entry = find(&comparison->sim->replica, seen->path);
     comparison->count++;
+    if (comparison->identities) {
+        sim_identity_note(comparison->sim, seen);
+    }
     if (!entry || entry->id != seen->id || !same_attrs(entry, seen->type, &seen->attrs)) {
         (void)sim_wrong(comparison->sim, "%s: '%.*s' is not what the rows make of it",
                         comparison->with, (int)seen->path.len, seen->path.at);
@@ -250,8 +255,9 @@ static int compare_entry(void *ctx, const struct reader_entry *seen)
 
 static bool compare_tree(struct sim *sim, struct reader *reader)
 {
-    struct comparison comparison = {sim, "I1: the tree table", 0};
+    struct comparison comparison = {.sim = sim, .with = "I1: the tree table", .identities = true};
     struct err err = {0};
+    sim_identity_begin(sim);
     int rc = reader_tree(reader, NULL, compare_entry, &comparison, &err);
     if (rc < 0) {
         return sim_wrong(sim, "the tree cannot be read: %s", err.text);
@@ -260,7 +266,7 @@ static bool compare_tree(struct sim *sim, struct reader *reader)
         return sim_wrong(sim, "I1: the tree table has %d entries, the rows make %d",
                          comparison.count, sim->replica.count);
     }
-    return rc == 0;
+    return rc == 0 && sim_identity_check(sim);
 }
 
 static bool check_news(struct sim *sim, struct reader *reader, const struct journal_info *info)
@@ -311,7 +317,7 @@ bool sim_check_rows(struct sim *sim)
 
 bool sim_check_mirror(struct sim *sim)
 {
-    struct comparison comparison = {sim, "I3: the server's tree", 0};
+    struct comparison comparison = {.sim = sim, .with = "I3: the server's tree"};
     struct err err = {0};
     if (!sim->mirror) {
         return sim->replica.seq == 0 || sim_wrong(sim, "I3: the server has nothing");
@@ -329,85 +335,38 @@ bool sim_check_mirror(struct sim *sim)
 
 /* ---- the disk ---- */
 
-struct walk {
+static void skip_below(void *ctx, const char *path)
+{
+    struct sim_replica *replica = &((struct sim *)ctx)->replica;
+    struct bytes top = bytes_str(path);
+    for (int i = 0; i < replica->count; i++) {
+        replica->entries[i].seen |= top.len == 0 || lies_below(&replica->entries[i], top);
+    }
+}
+
+struct disk_check {
     struct sim *sim;
     bool links;
-    char path[SIM_PATH];
-    uint8_t rules[24]; /* which text governs each level; 0 none */
-    int depth;
 };
 
-/* The patterns of sim_rules(), spelled out: the deepest that speaks of the name decides. */
-static bool is_ignored(const struct walk *walk, int name, bool dir)
-{
-    if (name == SIM_NAME_RULES && !dir) {
-        return false;
-    }
-    for (int i = walk->depth; i >= 0; i--) {
-        switch (walk->rules[i]) {
-        case 1:
-            if (name == 1) {
-                return true;
-            }
-            break;
-        case 2:
-            if (name == 2 && dir) {
-                return true;
-            }
-            break;
-        case 3:
-            if (name == 1) {
-                return false;
-            }
-            break;
-        case 4:
-            return true;
-        default:
-            break;
-        }
-    }
-    return false;
-}
-
-static bool may_be_stale(const struct walk *walk, const struct sim_node *node,
+static bool may_be_stale(const struct disk_check *check, const struct sim_node *node,
                          const struct sim_entry *entry)
 {
-    return walk->links && node->many_links && entry->type == node->type;
+    return check->links && node->many_links && entry->type == node->type;
 }
 
-static void skip_below(struct walk *walk)
+static bool check_name(void *ctx, const char *path, int index)
 {
-    struct bytes top = bytes_str(walk->path);
-    for (int i = 0; i < walk->sim->replica.count; i++) {
-        struct sim_entry *entry = &walk->sim->replica.entries[i];
-        entry->seen |= top.len == 0 || lies_below(entry, top);
-    }
-}
-
-/* What the daemon cannot see now is as it was: nothing is said of it. */
-static bool is_frozen(const struct sim_disk *disk, const struct sim_node *dir)
-{
-    int rules = dir->kids[SIM_NAME_RULES];
-    return (dir->mode & 0500) != 0500 ||
-           (rules && disk->nodes[rules].type == ENTRY_FILE && !(disk->nodes[rules].mode & 0400));
-}
-
-static bool walk_dir(struct walk *walk, int index, int depth);
-
-static bool check_name(struct walk *walk, int name, int kid, int depth)
-{
-    const struct sim_node *node = &walk->sim->disk.nodes[kid];
-    struct sim_entry *entry = find(&walk->sim->replica, bytes_str(walk->path));
+    const struct disk_check *check = ctx;
+    struct sim *sim = check->sim;
+    const struct sim_node *node = &sim->disk.nodes[index];
+    struct sim_entry *entry = find(&sim->replica, bytes_str(path));
     struct entry_attrs attrs = {0};
-    bool dir = node->type == ENTRY_DIR;
-    if (is_ignored(walk, name, dir)) {
-        return true; /* should the replica have it, it is not seen */
-    }
-    if (node->covered) {
+    if (node->covered) { /* what is below cannot be seen now: nothing is said of it */
         if (entry) {
             entry->seen = true;
         }
-        skip_below(walk);
+        skip_below(sim, path);
         return true;
     }
     if (node->type == ENTRY_FILE) {
@@ -420,51 +379,25 @@ static bool check_name(struct walk *walk, int name, int kid, int depth)
         attrs.mode = node->mode;
     }
     if (!entry) {
-        return sim_wrong(walk->sim, "I2: '%s' is on the disk only", walk->path);
+        return sim_wrong(sim, "I2: '%s' is on the disk only", path);
     }
     if (!same_attrs(entry, (enum entry_type)node->type, &attrs) &&
-        !may_be_stale(walk, node, entry)) {
-        return sim_wrong(walk->sim, "I2: '%s' is another on the disk", walk->path);
+        !may_be_stale(check, node, entry)) {
+        return sim_wrong(sim, "I2: '%s' is another on the disk", path);
     }
     entry->seen = true;
-    return !dir || walk_dir(walk, kid, depth + 1);
+    return true;
 }
 
-static bool walk_dir(struct walk *walk, int index, int depth)
+static void check_frozen(void *ctx, const char *path)
 {
-    const struct sim_disk *disk = &walk->sim->disk;
-    const struct sim_node *dir = &disk->nodes[index];
-    int rules = dir->kids[SIM_NAME_RULES];
-    size_t len = strlen(walk->path);
-    bool ok = true;
-    if (depth == (int)sizeof walk->rules) {
-        return sim_wrong(walk->sim, "the simulated tree is too deep");
-    }
-    if (is_frozen(disk, dir)) {
-        skip_below(walk);
-        return true;
-    }
-    walk->rules[depth] =
-        rules && disk->nodes[rules].type == ENTRY_FILE ? disk->nodes[rules].rules : 0;
-    for (int n = 0; n < SIM_NAMES && ok; n++) {
-        if (dir->kids[n]) {
-            struct bytes name = sim_name(n);
-            if (len + name.len + 2 > sizeof walk->path) {
-                return sim_wrong(walk->sim, "the simulated paths are too long");
-            }
-            (void)snprintf(walk->path + len, sizeof walk->path - len, "%s%.*s", len ? "/" : "",
-                           (int)name.len, name.at);
-            walk->depth = depth;
-            ok = check_name(walk, n, dir->kids[n], depth);
-            walk->path[len] = '\0';
-        }
-    }
-    return ok;
+    const struct disk_check *check = ctx;
+    skip_below(check->sim, path);
 }
 
 bool sim_check_disk(struct sim *sim, bool links)
 {
-    struct walk walk = {.sim = sim, .links = links};
+    struct disk_check check = {sim, links};
     struct sim_replica *replica = &sim->replica;
     if (replica->gap_open) {
         return sim_wrong(sim, "I6: the gap is open after a sync");
@@ -475,7 +408,7 @@ bool sim_check_disk(struct sim *sim, bool links)
     for (int i = 0; i < replica->count; i++) {
         replica->entries[i].seen = false;
     }
-    if (!walk_dir(&walk, SIM_ROOT, 0)) {
+    if (!sim_walk(&sim->disk, check_name, check_frozen, &check)) {
         return false;
     }
     for (int i = 0; i < replica->count; i++) {

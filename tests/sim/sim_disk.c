@@ -1,10 +1,7 @@
-/* sim_disk.c: see sim_disk.h. Each operation changes the inodes as the system does and tells the
- * watched directories what inotify(7) would: the moved and the removed by name at their parents,
- * the end of a watch to the directory itself. */
+/* sim_disk.c: see sim_disk.h. Each operation changes the inodes as the system does and says what
+ * happened where; what of that is told to the engine, in which order and by which record is the
+ * simulated kernel's affair. */
 #include "sim_disk.h"
-
-#include <assert.h>
-#include <sys/inotify.h>
 
 #include "sim.h"
 
@@ -42,11 +39,6 @@ struct doing {
     struct sim_disk *disk;
     struct sim *sim;
     int64_t now_ns;
-};
-
-/* A name in a directory, whether there is something or not. */
-struct place {
-    int dir, name, node; /* dir 0: there is no such directory */
 };
 
 void sim_disk_init(struct sim_disk *disk)
@@ -101,38 +93,43 @@ static bool is_empty(const struct sim_node *node)
     return true;
 }
 
-static struct place find(const struct sim_disk *disk, const struct sim_path *path)
+static struct sim_place find(const struct sim_disk *disk, const struct sim_path *path)
 {
-    struct place place = {.dir = path->outside ? SIM_OUTSIDE : SIM_ROOT};
+    struct sim_place place = {.dir = path->outside ? SIM_OUTSIDE : SIM_ROOT};
     for (int i = 0; i < path->depth; i++) {
         const struct sim_node *dir = &disk->nodes[place.dir];
         if (dir->type != ENTRY_DIR || dir->covered) {
-            return (struct place){0};
+            return (struct sim_place){0};
         }
         place.name = path->names[i];
         place.node = dir->kids[place.name];
         if (i + 1 < path->depth) {
             if (!place.node) {
-                return (struct place){0};
+                return (struct sim_place){0};
             }
             place.dir = place.node;
         }
     }
-    return path->depth ? place : (struct place){0};
+    return path->depth ? place : (struct sim_place){0};
 }
 
-static void tell(const struct doing *doing, const struct place *place, uint32_t mask,
-                 uint32_t cookie)
+static void tell_all(const struct doing *doing, enum sim_told kind, const struct sim_place *place,
+                     const struct sim_place *to)
 {
-    const struct sim_node *node = place->node ? &doing->disk->nodes[place->node] : NULL;
     if (doing->sim) {
-        uint32_t dir = node && node->type == ENTRY_DIR ? IN_ISDIR : 0;
-        sim_kernel_tell(doing->sim, place->dir, mask | dir, cookie, place->name);
+        struct sim_event event = {.kind = kind, .place = *place, .to = *to};
+        event.dir = place->node && doing->disk->nodes[place->node].type == ENTRY_DIR;
+        sim_kernel_tell(doing->sim, &event);
     }
 }
 
-static struct sim_node *make(const struct doing *doing, struct place *place, enum entry_type type,
-                             bool reuse)
+static void tell(const struct doing *doing, enum sim_told kind, const struct sim_place *place)
+{
+    tell_all(doing, kind, place, &(struct sim_place){0});
+}
+
+static struct sim_node *make(const struct doing *doing, struct sim_place *place,
+                             enum entry_type type, bool reuse)
 {
     struct sim_disk *disk = doing->disk;
     if (!place->dir || place->node || disk->next == SIM_NODES) {
@@ -152,7 +149,7 @@ static struct sim_node *make(const struct doing *doing, struct place *place, enu
         node->inode = disk->freed_inode;
         disk->freed_inode = 0;
     }
-    tell(doing, place, IN_CREATE, 0);
+    tell(doing, TOLD_CREATE, place);
     return node;
 }
 
@@ -161,7 +158,9 @@ static void drop(const struct doing *doing, int index)
 {
     struct sim_node *node = &doing->disk->nodes[index];
     node->ctime_ns = doing->now_ns;
-    if (--node->links == 0) {
+    node->links--;
+    tell(doing, TOLD_LINKS, &(struct sim_place){.node = index});
+    if (node->links == 0) {
         doing->disk->freed_inode = node->inode;
         if (doing->sim && node->type == ENTRY_DIR) {
             sim_kernel_drop(doing->sim, index);
@@ -169,7 +168,7 @@ static void drop(const struct doing *doing, int index)
     }
 }
 
-static void remove_all(const struct doing *doing, struct place place)
+static void remove_all(const struct doing *doing, struct sim_place place)
 {
     struct sim_node *node = &doing->disk->nodes[place.node];
     if (node->covered) {
@@ -177,7 +176,7 @@ static void remove_all(const struct doing *doing, struct place place)
     }
     for (int n = 0; node->type == ENTRY_DIR && n < SIM_NAMES; n++) {
         if (node->kids[n]) {
-            remove_all(doing, (struct place){place.node, n, node->kids[n]});
+            remove_all(doing, (struct sim_place){place.node, n, node->kids[n]});
         }
     }
     if (node->type == ENTRY_DIR && !is_empty(node)) {
@@ -185,11 +184,13 @@ static void remove_all(const struct doing *doing, struct place place)
     }
     doing->disk->nodes[place.dir].kids[place.name] = 0;
     drop(doing, place.node);
-    tell(doing, &place, IN_DELETE, 0);
+    tell(doing, TOLD_DELETE, &place);
 }
 
-static void change(const struct doing *doing, const struct place *place, int64_t number,
-                   uint32_t mask)
+enum how { WROTE = 1, CLOSED = 2, SET_TIMES = 4 };
+
+static void change(const struct doing *doing, const struct sim_place *place, int64_t number,
+                   int how)
 {
     struct sim_node *node = &doing->disk->nodes[place->node];
     node->size = number % 1000;
@@ -197,15 +198,16 @@ static void change(const struct doing *doing, const struct place *place, int64_t
         node->rules = (uint8_t)(number % SIM_RULES);
     }
     node->mtime_ns = node->ctime_ns = doing->now_ns;
-    for (uint32_t bit = 1; bit < IN_ISDIR; bit <<= 1) {
-        if (mask & bit) {
-            tell(doing, place, bit, 0);
+    static const enum sim_told told[] = {TOLD_MODIFY, TOLD_CLOSE, TOLD_ATTRIB};
+    for (size_t i = 0; i < ARRAY_LEN(told); i++) {
+        if (how & 1 << i) {
+            tell(doing, told[i], place);
         }
     }
 }
 
-static bool can_rename(const struct sim_disk *disk, const struct place *from,
-                       const struct place *to)
+static bool can_rename(const struct sim_disk *disk, const struct sim_place *from,
+                       const struct sim_place *to)
 {
     if (!from->node || !to->dir || from->node == to->node || disk->nodes[from->node].covered ||
         (to->node && disk->nodes[to->node].covered)) {
@@ -222,7 +224,7 @@ static bool can_rename(const struct sim_disk *disk, const struct place *from,
     return dir ? to_dir && is_empty(&disk->nodes[to->node]) : !to_dir;
 }
 
-static void rename_to(const struct doing *doing, const struct place *from, struct place *to)
+static void rename_to(const struct doing *doing, const struct sim_place *from, struct sim_place *to)
 {
     struct sim_disk *disk = doing->disk;
     if (!can_rename(disk, from, to)) {
@@ -233,15 +235,13 @@ static void rename_to(const struct doing *doing, const struct place *from, struc
     disk->nodes[from->dir].kids[from->name] = 0;
     disk->nodes[from->node].ctime_ns = doing->now_ns;
     to->node = from->node;
-    uint32_t cookie = doing->sim ? ++doing->sim->kernel.next_cookie : 0;
-    tell(doing, from, IN_MOVED_FROM, cookie);
-    tell(doing, to, IN_MOVED_TO, cookie);
+    tell_all(doing, TOLD_RENAME, from, to);
     if (victim) {
         drop(doing, victim);
     }
 }
 
-static void exchange(const struct doing *doing, struct place *x, struct place *y)
+static void exchange(const struct doing *doing, struct sim_place *x, struct sim_place *y)
 {
     struct sim_disk *disk = doing->disk;
     if (!x->node || !y->node || x->node == y->node || disk->nodes[x->node].covered ||
@@ -250,18 +250,15 @@ static void exchange(const struct doing *doing, struct place *x, struct place *y
         (disk->nodes[y->node].type == ENTRY_DIR && is_below(disk, x->dir, y->node))) {
         return;
     }
-    struct place to_x = {x->dir, x->name, y->node}, to_y = {y->dir, y->name, x->node};
+    struct sim_place to_x = {x->dir, x->name, y->node}, to_y = {y->dir, y->name, x->node};
     disk->nodes[x->dir].kids[x->name] = (uint16_t)y->node;
     disk->nodes[y->dir].kids[y->name] = (uint16_t)x->node;
     disk->nodes[x->node].ctime_ns = disk->nodes[y->node].ctime_ns = doing->now_ns;
-    uint32_t cookie = doing->sim ? doing->sim->kernel.next_cookie += 2 : 0;
-    tell(doing, x, IN_MOVED_FROM, cookie);
-    tell(doing, &to_y, IN_MOVED_TO, cookie);
-    tell(doing, y, IN_MOVED_FROM, cookie + 1);
-    tell(doing, &to_x, IN_MOVED_TO, cookie + 1);
+    tell_all(doing, TOLD_RENAME, x, &to_y);
+    tell_all(doing, TOLD_RENAME, y, &to_x);
 }
 
-static void link_to(const struct doing *doing, const struct place *from, struct place *to)
+static void link_to(const struct doing *doing, const struct sim_place *from, struct sim_place *to)
 {
     if (!from->node || !to->dir || to->node || doing->disk->nodes[from->node].type == ENTRY_DIR) {
         return;
@@ -272,10 +269,11 @@ static void link_to(const struct doing *doing, const struct place *from, struct 
     node->ctime_ns = doing->now_ns;
     to->node = from->node;
     doing->disk->nodes[to->dir].kids[to->name] = (uint16_t)to->node;
-    tell(doing, to, IN_CREATE, 0);
+    tell(doing, TOLD_LINKS, from);
+    tell(doing, TOLD_CREATE, to);
 }
 
-static void chmod_to(const struct doing *doing, const struct place *place, uint32_t mode)
+static void chmod_to(const struct doing *doing, const struct sim_place *place, uint32_t mode)
 {
     struct sim_node *node = &doing->disk->nodes[place->node];
     if (node->type == ENTRY_SYMLINK) {
@@ -283,7 +281,7 @@ static void chmod_to(const struct doing *doing, const struct place *place, uint3
     }
     node->mode = mode;
     node->ctime_ns = doing->now_ns;
-    tell(doing, place, IN_ATTRIB, 0);
+    tell(doing, TOLD_ATTRIB, place);
 }
 
 static void move_root(const struct doing *doing, int to)
@@ -292,45 +290,46 @@ static void move_root(const struct doing *doing, int to)
     if (disk->at_path == to) {
         return;
     }
-    if ((disk->at_path == SIM_ROOT || to == SIM_ROOT) && doing->sim) {
-        sim_kernel_tell(doing->sim, SIM_ROOT, IN_MOVE_SELF, 0, -1);
+    if (disk->at_path == SIM_ROOT || to == SIM_ROOT) {
+        tell(doing, TOLD_ROOT_MOVED, &(struct sim_place){.node = SIM_ROOT});
     }
     disk->at_path = to;
 }
 
-static void do_file(const struct doing *doing, const struct sim_op *op, const struct place *place)
+static void do_file(const struct doing *doing, const struct sim_op *op,
+                    const struct sim_place *place)
 {
     struct sim_node *node = &doing->disk->nodes[place->node];
     struct sim_node before = *node;
     switch (op->kind) {
     case SIM_WRITE:
-        change(doing, place, op->number, IN_MODIFY | IN_CLOSE_WRITE);
+        change(doing, place, op->number, WROTE | CLOSED);
         break;
     case SIM_BEGIN:
         node->writers++;
-        change(doing, place, op->number, IN_MODIFY);
+        change(doing, place, op->number, WROTE);
         break;
     case SIM_END:
         if (node->writers) {
             node->writers--;
-            tell(doing, place, IN_CLOSE_WRITE, 0);
+            tell(doing, TOLD_CLOSE, place);
         }
         break;
     case SIM_MAPPED:
-        change(doing, place, op->number, IN_CLOSE_WRITE);
+        change(doing, place, op->number, CLOSED);
         break;
     case SIM_RESTORE:
-        change(doing, place, op->number, IN_MODIFY | IN_CLOSE_WRITE | IN_ATTRIB);
+        change(doing, place, op->number, WROTE | CLOSED | SET_TIMES);
         node->size = before.size;
         node->mtime_ns = before.mtime_ns;
         break;
     default:
-        change(doing, place, op->number, IN_MODIFY);
+        change(doing, place, op->number, WROTE);
         break;
     }
 }
 
-static void do_one(const struct doing *doing, const struct sim_op *op, struct place *place)
+static void do_one(const struct doing *doing, const struct sim_op *op, struct sim_place *place)
 {
     struct sim_node *node = &doing->disk->nodes[place->node];
     switch (op->kind) {
@@ -340,7 +339,7 @@ static void do_one(const struct doing *doing, const struct sim_op *op, struct pl
     case SIM_TOUCH:
         node->mtime_ns = op->number;
         node->ctime_ns = doing->now_ns;
-        tell(doing, place, IN_ATTRIB, 0);
+        tell(doing, TOLD_ATTRIB, place);
         break;
     case SIM_REMOVE:
         remove_all(doing, *place);
@@ -357,7 +356,7 @@ static void do_one(const struct doing *doing, const struct sim_op *op, struct pl
     }
 }
 
-static void do_new(const struct doing *doing, const struct sim_op *op, struct place *place)
+static void do_new(const struct doing *doing, const struct sim_op *op, struct sim_place *place)
 {
     static const uint8_t types[] = {[SIM_CREATE] = ENTRY_FILE,
                                     [SIM_MKDIR] = ENTRY_DIR,
@@ -367,7 +366,7 @@ static void do_new(const struct doing *doing, const struct sim_op *op, struct pl
         make(doing, place, (enum entry_type)types[op->kind], op->number % 2 != 0);
     if (node && op->kind == SIM_CREATE) {
         node->rules = (uint8_t)(op->number % SIM_RULES);
-        tell(doing, place, IN_CLOSE_WRITE, 0);
+        tell(doing, TOLD_CLOSE, place);
     } else if (node && op->kind == SIM_SYMLINK) {
         node->target = (uint8_t)(op->number % SIM_TARGETS);
     }
@@ -376,7 +375,7 @@ static void do_new(const struct doing *doing, const struct sim_op *op, struct pl
 void sim_disk_do(struct sim_disk *disk, struct sim *sim, const struct sim_op *op, int64_t wall_ns)
 {
     struct doing doing = {disk, sim, wall_ns};
-    struct place place = find(disk, &op->path), to = find(disk, &op->to);
+    struct sim_place place = find(disk, &op->path), to = find(disk, &op->to);
     switch (op->kind) {
     case SIM_CREATE:
     case SIM_MKDIR:
@@ -410,6 +409,11 @@ void sim_disk_do(struct sim_disk *disk, struct sim *sim, const struct sim_op *op
     }
 }
 
+bool sim_disk_concerns(const struct sim_disk *disk, const struct sim_op *op, int node)
+{
+    return find(disk, &op->path).node == node || find(disk, &op->to).node == node;
+}
+
 void sim_disk_heal(struct sim_disk *disk, struct sim *sim, int64_t wall_ns)
 {
     struct doing doing = {disk, sim, wall_ns};
@@ -423,7 +427,7 @@ void sim_disk_heal(struct sim_disk *disk, struct sim *sim, int64_t wall_ns)
             const struct sim_node *node = &disk->nodes[kid];
             uint32_t wanted = node->type == ENTRY_DIR ? 0500 : 0400;
             if (kid && (node->mode & wanted) != wanted) {
-                struct place place = {dirs[i], n, kid};
+                struct sim_place place = {dirs[i], n, kid};
                 chmod_to(&doing, &place, node->mode | wanted);
             }
         }

@@ -42,6 +42,29 @@ struct sim_path {
     bool outside;
 };
 
+/* A name in a directory, whether there is something or not. */
+struct sim_place {
+    int dir, name, node; /* dir 0: there is no such directory */
+};
+
+/* What happened to the simulated disk, before any kernel has told it in its own way. */
+enum sim_told {
+    TOLD_CREATE,
+    TOLD_DELETE,
+    TOLD_MODIFY,
+    TOLD_CLOSE, /* after writing */
+    TOLD_ATTRIB,
+    TOLD_RENAME, /* place: where it was; to: where it is */
+    TOLD_LINKS,  /* an inode has one name more or less: it has a node alone, or the older name */
+    TOLD_ROOT_MOVED, /* the folder's root itself */
+};
+
+struct sim_event {
+    enum sim_told kind;
+    bool dir; /* it is a directory that it happened to */
+    struct sim_place place, to;
+};
+
 enum sim_kind {
     SIM_CREATE,
     SIM_MKDIR,
@@ -89,6 +112,8 @@ void sim_disk_init(struct sim_disk *disk);
 /* What cannot be done (no such file, not empty, ...) does nothing, as in life. `sim` NULL: nobody
  * is told. */
 void sim_disk_do(struct sim_disk *disk, struct sim *sim, const struct sim_op *op, int64_t wall_ns);
+/* Does the operation name this node at one of its ends? */
+bool sim_disk_concerns(const struct sim_disk *disk, const struct sim_op *op, int node);
 /* All directories may be read, nothing is covered, the root is in its place. */
 void sim_disk_heal(struct sim_disk *disk, struct sim *sim, int64_t wall_ns);
 

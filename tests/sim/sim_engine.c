@@ -25,6 +25,7 @@ struct sim_engine {
     struct delivery *delivery;
     bool changed; /* rows or a state: the upload is told */
     char state[STATE_MAX];
+    char root[STATE_MAX];
 };
 
 static void note_change(void *ctx)
@@ -71,17 +72,22 @@ static int report(void *ctx, const char *consumer, const char *text, struct err 
 
 static void configure(const struct sim *sim, struct sim_engine *engine)
 {
+    static const enum config_backend backends[] = {[SIM_INOTIFY] = CONFIG_BACKEND_INOTIFY,
+                                                   [SIM_FANOTIFY] = CONFIG_BACKEND_FANOTIFY,
+                                                   [SIM_POLL] = CONFIG_BACKEND_POLL};
     const struct sim_config *config = &sim->config;
+    (void)snprintf(engine->root, sizeof engine->root, "%s/root", sim->dir);
     engine->folder_config = (struct config_folder){
         .name = (char *)"folder",
-        .path = (char *)"/simulated",
+        .path = engine->root, /* there, but empty: looks go to the simulated disk */
         .settle_ns = config->settle_ms * CLOCK_NS_PER_MS,
         .max_delay_ns = config->delay_ms * CLOCK_NS_PER_MS,
         .partial_max_ns = 300 * CLOCK_NS_PER_S,
-        .poll_interval_ns = 60 * CLOCK_NS_PER_S,
-        .retention_forever = true,
+        .poll_interval_ns = config->poll_s * CLOCK_NS_PER_S,
+        .retention_forever = config->retention_s == 0,
+        .retention_ns = config->retention_s * CLOCK_NS_PER_S,
         .scan_threads = 1,
-        .backend = CONFIG_BACKEND_INOTIFY,
+        .backend = backends[config->kernel],
     };
     engine->upload_config = (struct config_upload){
         .name = (char *)"server",
@@ -128,7 +134,12 @@ static int open_folder(struct sim *sim, struct sim_engine *engine, struct err *e
         rc ? rc : folder_open(&engine->folder_config, engine->state, &notify, &engine->folder, err);
     rc = rc ? rc : folder_set_consumers(engine->folder, consumers, 1, err);
     if (rc == 0) {
+        static const char *const names[] = {"inotify", "fanotify", "poll"};
         sim->watch = engine->folder->watch;
+        const char *backend = watch_backend(sim->watch);
+        if (strcmp(backend, names[sim->config.kernel]) != 0) {
+            (void)sim_wrong(sim, "the back-end is '%s'", backend);
+        }
     }
     return rc;
 }
@@ -142,6 +153,7 @@ bool sim_engine_start(struct sim *sim)
     }
     sim->engine = engine;
     sim->losses = sim->losses_told = 0;
+    sim->must_ask = true;
     configure(sim, engine);
     (void)snprintf(engine->state, sizeof engine->state, "%s/state", sim->dir);
     int rc = open_folder(sim, engine, &err);

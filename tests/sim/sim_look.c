@@ -30,14 +30,6 @@ int64_t clock_wall_ms(void)
     return clock_wall_ns() / CLOCK_NS_PER_MS;
 }
 
-/* What the disk gives as the time of a change. */
-static int64_t stamp(const struct sim *sim)
-{
-    int64_t tick = sim->config.coarse_ms * CLOCK_NS_PER_MS;
-    int64_t now = sim->mono_ns + sim->wall_offset_ns;
-    return tick ? now - now % tick : now;
-}
-
 /* ---- the seam ---- */
 
 void sim_seam(void)
@@ -51,7 +43,7 @@ void sim_seam(void)
         struct sim_op op = sim->torn[0];
         sim->torn_count--;
         memmove(sim->torn, sim->torn + 1, (size_t)sim->torn_count * sizeof sim->torn[0]);
-        sim_disk_do(&sim->disk, sim, &op, stamp(sim));
+        sim_do(sim, &op, true);
     }
     if (sim->crash_in && --sim->crash_in == 0) {
         sim_engine_snapshot(sim);

@@ -34,7 +34,7 @@ struct outcome {
 static void run_once(const struct totals *totals, const struct sim_script *script, struct sim *sim,
                      struct outcome *outcome)
 {
-    *sim = (struct sim){.kernel.fd = -1};
+    *sim = (struct sim){.kernel = {.inotify_fd = -1, .fanotify_fd = -1}};
     memcpy(sim->dir, totals->dir, sizeof sim->dir);
     sim_world = sim;
     sim_run(sim, script);

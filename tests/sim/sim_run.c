@@ -21,6 +21,7 @@ bool sim_wrong(struct sim *sim, const char *format, ...)
     return false;
 }
 
+/* What the disk gives as the time of a change. */
 static int64_t stamp(const struct sim *sim)
 {
     int64_t tick = sim->config.coarse_ms * CLOCK_NS_PER_MS;
@@ -28,11 +29,30 @@ static int64_t stamp(const struct sim *sim)
     return tick ? now - now % tick : now;
 }
 
+static bool names_rules(const struct sim_path *path)
+{
+    return path->depth && path->names[path->depth - 1] == SIM_NAME_RULES;
+}
+
+void sim_do(struct sim *sim, const struct sim_op *op, bool between_looks)
+{
+    if (between_looks) {
+        for (int i = SIM_FIRST; i < sim->disk.next; i++) {
+            if (sim_disk_concerns(&sim->disk, op, i)) {
+                sim_identity_forget(sim, i);
+            }
+        }
+    }
+    sim_disk_do(&sim->disk, sim, op, stamp(sim));
+    sim->rules_changed |= names_rules(&op->path) || names_rules(&op->to);
+    sim_identity_changed(sim);
+}
+
 /* Operations that no look came for. */
 static void flush_torn(struct sim *sim)
 {
     for (int i = 0; i < sim->torn_count; i++) {
-        sim_disk_do(&sim->disk, sim, &sim->torn[i], stamp(sim));
+        sim_do(sim, &sim->torn[i], false);
     }
     sim->torn_count = 0;
 }
@@ -44,6 +64,7 @@ static bool sync_and_check(struct sim *sim)
     if (!sim_engine_sync(sim, &done)) {
         return false;
     }
+    sim->rules_changed &= !done;
     return !done || sim->disk.at_path != SIM_ROOT || sim_engine_troubled(sim) ||
            sim_check_disk(sim, true);
 }
@@ -59,7 +80,7 @@ static bool do_op(struct sim *sim, const struct sim_op *op)
             if (op->kind == SIM_ROOT_SWAP && !sim_engine_knows_root(sim)) {
                 now.kind = SIM_ROOT_AWAY;
             }
-            sim_disk_do(&sim->disk, sim, &now, stamp(sim));
+            sim_do(sim, &now, false);
         }
         return true;
     }
@@ -112,6 +133,7 @@ static bool end_quietly(struct sim *sim)
         return false;
     }
     sim_disk_heal(&sim->disk, sim, stamp(sim));
+    sim_identity_changed(sim);
     sim->fault_count = 0;
     if (!sim_engine_wait(sim, HEALED_WAIT_S * CLOCK_NS_PER_S) ||
         !final_sync(sim, true, "at the end") || !sim_engine_deliver(sim) ||
@@ -143,7 +165,7 @@ static int remove_one(const char *path, const struct stat *facts, int type, stru
 
 void sim_run(struct sim *sim, const struct sim_script *script)
 {
-    static const char *const dirs[] = {"", "/mirror"};
+    static const char *const dirs[] = {"", "/mirror", "/root"};
     char path[SIM_ROOT_PATH + 16];
     (void)nftw(sim->dir, remove_one, 16, FTW_DEPTH | FTW_PHYS); /* may not be there */
     for (size_t i = 0; i < ARRAY_LEN(dirs); i++) {

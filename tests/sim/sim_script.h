@@ -10,14 +10,20 @@ struct err;
 
 enum { SIM_OPS_MAX = 256 };
 
+/* How the engine learns of changes. The numbers stand in scripts. */
+enum sim_kernel_kind { SIM_INOTIFY, SIM_FANOTIFY, SIM_POLL, SIM_KERNELS };
+
 struct sim_config {
-    uint64_t seed; /* of what the system gives out as random, and of the kernel's merging */
+    uint64_t seed; /* of what the system gives out as random */
     int64_t settle_ms, delay_ms;
     int64_t queue_max; /* records in the kernel's queue before it overflows */
     int64_t watch_max; /* watches the system allows */
     int64_t batch_rows, batch_delay_ms;
-    int64_t merge;     /* 1: records of one read are merged and out of order, as fanotify's */
+    int64_t kernel;    /* enum sim_kernel_kind */
     int64_t coarse_ms; /* the disk's clock ticks so often */
+    /* Not in older scripts: */
+    int64_t poll_s;      /* unwatched directories are listed so often */
+    int64_t retention_s; /* acknowledged rows are kept for so long; 0 for ever */
 };
 
 struct sim_script {

@@ -146,6 +146,19 @@ static int fail(struct err *err)
     return err_set(err, ERR_NETWORK, 0, "cannot reach the simulated server");
 }
 
+/* PROTOCOL.md: the client asks for the cursor when it starts and after every failure. */
+static void check_order(struct sim *sim, bool post)
+{
+    if (post && sim->must_ask) {
+        (void)sim_wrong(sim, "rows are sent after a failure, and the cursor was not asked for");
+    }
+}
+
+static bool is_failure(enum fault fault, bool post)
+{
+    return fault != FAULT_NONE && fault != FAULT_TWICE && !(fault == FAULT_TOO_LARGE && post);
+}
+
 int __wrap_transport_perform(struct transport *transport, const struct transport_request *request,
                              struct transport_answer *answer, struct err *err)
 {
@@ -163,6 +176,8 @@ int __wrap_transport_perform(struct transport *transport, const struct transport
         fault = (enum fault)(sim->faults[0] % FAULT_COUNT);
         memmove(sim->faults, sim->faults + 1, (size_t)--sim->fault_count);
     }
+    check_order(sim, request->post);
+    sim->must_ask = is_failure(fault, request->post) || (sim->must_ask && request->post);
     if (fault == FAULT_NONE || fault == FAULT_LOST || fault == FAULT_TWICE ||
         fault == FAULT_DONE_500) {
         serve(sim, request, answer);
