@@ -40,6 +40,15 @@ enum change_flag {
     CHANGE_ROOT_LOST = 256, /* the folder itself went away for a while */
 };
 
+#define ACTOR_PROGRAM_SIZE 16 /* with its NUL: the kernel's own limit (TASK_COMM_LEN) */
+
+/* The process that did it, as far as the kernel told (fanotify alone does): the last one known to
+ * have touched the name since it was looked at before. */
+struct actor {
+    int32_t pid;                      /* 0: not known */
+    char program[ACTOR_PROGRAM_SIZE]; /* "": it was gone before it could be asked */
+};
+
 /* The journaled attributes of an entry. What does not belong to its type is 0: a directory has
  * mode; a symlink has target; other has mode; a file has size, mtime and mode. ctime is kept to
  * detect changes, never journaled, never part of the promise (RULES 9). */
@@ -69,6 +78,7 @@ struct edit {
     struct file_id file;      /* after the edit */
     struct bytes path;        /* relative to the folder, at the time of this row */
     struct bytes from;        /* move, exchange */
+    struct actor actor;
 };
 
 /* One row of the journal. Bytes belong to whoever produced it (see there). */
@@ -86,7 +96,8 @@ struct change {
     struct file_id file;
     int64_t entries;
     int64_t other; /* as in struct edit */
-    uint64_t sum;  /* chained over all rows since the epoch's nonce */
+    struct actor actor;
+    uint64_t sum; /* chained over all rows since the epoch's nonce */
 };
 
 /* "file" "directory" "symlink" "other"; "create" "modify" "attrib" "move" "exchange" "delete"

@@ -39,7 +39,7 @@ static struct bytes path_of(struct emitter *emitter, struct buf *buf, const stru
 
 /* The part of an edit that every kind has; the key is the entry's present one. */
 static struct edit edit_of(struct emitter *emitter, enum change_kind kind,
-                           const struct entry *entry)
+                           const struct entry *entry, const struct plan_item *item)
 {
     return (struct edit){.kind = kind,
                          .type = (enum entry_type)entry->type,
@@ -48,7 +48,8 @@ static struct edit edit_of(struct emitter *emitter, enum change_kind kind,
                          .name = entry_name(entry),
                          .attrs = tree_attrs(entry),
                          .file = entry->file,
-                         .path = path_of(emitter, &emitter->path, entry)};
+                         .path = path_of(emitter, &emitter->path, entry),
+                         .actor = item->actor};
 }
 
 static void add(struct emitter *emitter, struct edit *edit)
@@ -111,7 +112,7 @@ static bool reserve_parked(struct emitter *emitter)
 static void emit_delete(struct emitter *emitter, struct plan_item *item)
 {
     struct entry *entry = item->victim;
-    struct edit edit = edit_of(emitter, CHANGE_DELETE, entry);
+    struct edit edit = edit_of(emitter, CHANGE_DELETE, entry, item);
     edit.entries = entry_is_dir(entry) ? entry->entries : 0;
     edit.flags = item->fact->ignored ? CHANGE_IGNORED : 0;
     add(emitter, &edit);
@@ -130,7 +131,7 @@ static void emit_replaced(struct emitter *emitter, struct plan_item *item)
         emitter->rc = ERR_NOMEM;
         return;
     }
-    struct edit edit = edit_of(emitter, CHANGE_MODIFY, entry);
+    struct edit edit = edit_of(emitter, CHANGE_MODIFY, entry, item);
     edit.flags = CHANGE_REPLACED | (fact->partial ? CHANGE_PARTIAL : 0);
     add(emitter, &edit);
     item->victim = NULL;
@@ -138,12 +139,13 @@ static void emit_replaced(struct emitter *emitter, struct plan_item *item)
     finish(emitter->plan, item);
 }
 
-/* Moves the entry and writes the row; `replaced` (or NULL) is the file that stood there. */
-static void emit_move(struct emitter *emitter, struct entry *entry, struct entry *parent,
+/* Moves the source and writes the row; `replaced` (or NULL) is the file that stood there. */
+static void emit_move(struct emitter *emitter, const struct plan_item *item, struct entry *parent,
                       struct bytes name, struct entry *replaced)
 {
     struct plan *plan = emitter->plan;
-    struct edit edit = edit_of(emitter, CHANGE_MOVE, entry);
+    struct entry *entry = item->source;
+    struct edit edit = edit_of(emitter, CHANGE_MOVE, entry, item);
     struct bytes from = path_of(emitter, &emitter->from, entry);
     char old_name[UINT8_MAX + 1];
     if (edit.name.len > sizeof old_name) {
@@ -186,7 +188,7 @@ static void emit_create(struct emitter *emitter, struct plan_item *item, struct 
         emitter->rc = ERR_NOMEM;
         return;
     }
-    struct edit edit = edit_of(emitter, CHANGE_CREATE, entry);
+    struct edit edit = edit_of(emitter, CHANGE_CREATE, entry, item);
     edit.flags = fact->partial ? CHANGE_PARTIAL : 0;
     add(emitter, &edit);
     item->want = WANT_NOTHING;
@@ -197,7 +199,7 @@ static void emit_exchange(struct emitter *emitter, struct plan_item *x, struct p
 {
     struct plan *plan = emitter->plan;
     struct entry *one = x->source, *two = y->source;
-    struct edit edit = edit_of(emitter, CHANGE_EXCHANGE, one);
+    struct edit edit = edit_of(emitter, CHANGE_EXCHANGE, one, x);
     struct bytes from = path_of(emitter, &emitter->from, one);
     /* x->fact->name is where `one` goes, y->fact->name where it was: bytes that do not move. */
     edit.name = y->fact->name;
@@ -277,7 +279,7 @@ static bool run_moves(struct emitter *emitter)
         if (there != item->source) {
             item->victim = replaces ? NULL : item->victim;
             unpark(emitter, item->source);
-            emit_move(emitter, item->source, parent, item->fact->name, replaces ? there : NULL);
+            emit_move(emitter, item, parent, item->fact->name, replaces ? there : NULL);
         }
         item_moved(emitter, item);
         any = true;
@@ -357,7 +359,7 @@ static bool run_park(struct emitter *emitter)
             }
         } while (tree_find(plan->tree, root, bytes_str(name)));
         emitter->parked[plan->parked++] = entry;
-        emit_move(emitter, entry, root, bytes_str(name), NULL);
+        emit_move(emitter, &plan->items[i], root, bytes_str(name), NULL);
         return true;
     }
     return false;
@@ -426,6 +428,17 @@ static int compare_attrs(const struct plan *plan, const struct plan_item *item)
     return seen.hints & HINT_SCAN ? CHANGE_MODIFY : CHANGE_GAP;
 }
 
+/* A write through another name of the file is this one's change, too. */
+static struct actor actor_of(const struct plan *plan, const struct plan_item *item)
+{
+    const struct fact *fact = facts_first_file(plan->facts, item->fact->file);
+    struct actor actor = item->actor;
+    for (; fact && !actor.pid; fact = facts_next_file(fact)) {
+        actor = fact->voided ? actor : fact->actor;
+    }
+    return actor;
+}
+
 static void emit_attributes(struct emitter *emitter, struct plan_item *item)
 {
     int kind = item->kept ? compare_attrs(emitter->plan, item) : 0;
@@ -437,7 +450,9 @@ static void emit_attributes(struct emitter *emitter, struct plan_item *item)
         return;
     }
     bool quiet = kind == CHANGE_GAP;
-    struct edit edit = edit_of(emitter, quiet ? CHANGE_ATTRIB : (enum change_kind)kind, item->kept);
+    struct edit edit =
+        edit_of(emitter, quiet ? CHANGE_ATTRIB : (enum change_kind)kind, item->kept, item);
+    edit.actor = actor_of(emitter->plan, item);
     edit.quiet = quiet;
     edit.flags = !quiet && item->fact->partial ? CHANGE_PARTIAL : 0;
     add(emitter, &edit);

@@ -33,8 +33,9 @@ struct fact {
     uint32_t link_count;
     struct file_id file;
     struct entry_attrs attrs; /* target owned by the facts */
-    struct fact *chain;       /* private */
-    struct fact *chain_file;  /* private */
+    struct actor actor;
+    struct fact *chain;      /* private */
+    struct fact *chain_file; /* private */
 };
 
 struct facts;

@@ -301,6 +301,7 @@ static int append_row(struct commit *commit, bool last)
         .file = edit->file,
         .entries = edit->entries,
         .other = edit->other,
+        .actor = edit->actor,
     };
     return journal_append(commit->journal, &row, commit->wall_ms, &commit->seq, &commit->sum,
                           commit->err);

@@ -21,6 +21,7 @@ struct plan_item {
     struct entry *kept;   /* the entry whose attributes are compared at the end */
     bool moved;           /* `kept` came here by a move in this round */
     uint8_t hints;        /* of this name and of the name that the source left */
+    struct actor actor;   /* of this name, else of the name that the source left */
 };
 
 struct plan {

@@ -9,7 +9,7 @@
 #define NODE_COLUMNS  "parent,name,id,type,mode,size,mtime,target,0,0,0"
 #define CHANGE_COLUMNS                                                                             \
     "seq,epoch,time,entry,kind,type,flags,path,from_path,size,mtime,mode,target,ino,btime,"        \
-    "entries,other,sum"
+    "entries,other,sum,pid,program"
 /* One statement, so one snapshot: the newest row, else the floor, is `last`. */
 #define INFO_TEXT                                                                                  \
     "SELECT folder,epoch,floor_seq,floor_sum,tree_sum,entries,indexed,gap_open,root_ino,"          \
@@ -51,7 +51,7 @@ const char *const query_journal[QJ_COUNT] = {
     [QJ_ENTRY_DELETE_BELOW] = BELOW("entry") "DELETE FROM entry WHERE parent IN (SELECT id FROM d)",
     [QJ_ENTRY_ALL] = "SELECT " ENTRY_COLUMNS " FROM entry ORDER BY parent,name",
     [QJ_CHANGE_INSERT] = "INSERT INTO change(" CHANGE_COLUMNS ") VALUES(?1,?2,?3,?4,?5,?6,?7,?8,"
-                         "?9,?10,?11,?12,?13,?14,?15,?16,?17,?18)",
+                         "?9,?10,?11,?12,?13,?14,?15,?16,?17,?18,?19,?20)",
     [QJ_CHANGE_AT] = "SELECT " CHANGE_COLUMNS " FROM change WHERE seq=?1",
     [QJ_CHANGE_SUM] = "SELECT sum FROM change WHERE seq=?1",
     [QJ_CHANGE_YOUNGER] = "SELECT seq FROM change WHERE seq>?1 AND seq<=?2 AND time>=?3"
@@ -167,7 +167,13 @@ void query_read_change(sqlite3_stmt *statement, struct change *out)
         .entries = sqlite3_column_int64(statement, 15),
         .other = sqlite3_column_int64(statement, 16),
         .sum = (uint64_t)sqlite3_column_int64(statement, 17),
+        .actor = {.pid = sqlite3_column_int(statement, 18)},
     };
+    struct bytes program = sql_column_bytes(statement, 19);
+    /* A longer one was not written by us; cut, it does not fit the row's sum. */
+    if (program.len > 0)
+        memcpy(out->actor.program, program.at,
+               program.len < ACTOR_PROGRAM_SIZE ? program.len : ACTOR_PROGRAM_SIZE - 1);
 }
 
 /* A number that people should see as absent when it does not apply. */
@@ -202,6 +208,8 @@ void query_bind_change(sqlite3_stmt *statement, const struct change *change)
     bind_if(statement, 16, change->entries != 0, change->entries);
     bind_if(statement, 17, change->other != 0, change->other);
     sql_bind_i64(statement, 18, (int64_t)change->sum);
+    bind_if(statement, 19, change->actor.pid != 0, change->actor.pid);
+    sql_bind_blob(statement, 20, bytes_str(change->actor.program));
 }
 
 void query_read_info(sqlite3_stmt *statement, struct journal_info *out, int64_t *entries)

@@ -50,6 +50,12 @@ static int open_database(struct reader *reader, const char *dir, struct err *err
         code = schema_version(&reader->sql, &schema_journal, &version, err);
     if (code == 0 && version == 0)
         return no_journal(path, err);
+    if (code == 0 && version < schema_journal.count)
+        return err_set(
+            err, ERR_UNSUPPORTED, 0,
+            "journal '%s': written by an older spoor (schema %d, this one reads %d); the "
+            "daemon brings it up to date: restart it",
+            path, version, schema_journal.count);
     if (code == 0)
         code = sql_exec(&reader->sql,
                         "PRAGMA cache_size=-1024;PRAGMA mmap_size=0;PRAGMA query_only=ON", err);

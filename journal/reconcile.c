@@ -74,6 +74,9 @@ static void assign_sources(struct plan *plan)
             /* What was said of the old name before the file left it was said of this file. */
             const struct fact *about = fact_about(plan->facts, item->source);
             item->hints |= about && !about->present ? about->hints : 0;
+            if (about && !item->actor.pid) {
+                item->actor = about->actor;
+            }
         }
     }
 }
@@ -119,6 +122,7 @@ int reconcile(struct tree *tree, const struct reconcile_input *input, struct scr
     for (size_t i = 0; i < plan.count; i++) {
         plan.items[i].fact = facts_get(input->facts, i);
         plan.items[i].hints = plan.items[i].fact->hints;
+        plan.items[i].actor = plan.items[i].fact->actor;
     }
     assign_sources(&plan);
     assign_victims(&plan);

@@ -28,6 +28,23 @@
     " WHEN flags&256 THEN 'root-lost' END"
 #define GAP_STATE "CASE WHEN flags&32 THEN 'open' ELSE 'closed' END"
 
+/* People read these columns: later steps add some and take none away. */
+#define VIEW_CHANGES(more)                                                                         \
+    "CREATE VIEW v_changes AS SELECT seq," TIME_MS(                                                \
+        "time") " AS time," KIND_NAME " AS kind," TYPE_NAME                                        \
+                " AS type, CAST(path AS TEXT) AS path, CAST(from_path AS TEXT) AS from_path, "     \
+                "size,"                                                                            \
+                " CASE WHEN mtime IS NOT NULL THEN " TIME_NS(                                      \
+                    "mtime") " END AS mtime,"                                                      \
+                             " CASE WHEN mode IS NOT NULL THEN printf('%04o',mode) END AS mode,"   \
+                             " CAST(target AS TEXT) AS target, entries, entry AS id, other,"       \
+                             " flags&1 AS partial, flags>>1&1 AS replaced, flags>>4&1 AS ignored," \
+                             " CASE WHEN kind=7 THEN " GAP_STATE " END AS state, " REASON_NAME     \
+                             " AS reason, epoch" more " FROM change;"
+#define VIEW_PENDING                                                                               \
+    "CREATE VIEW v_pending AS SELECT * FROM v_changes"                                             \
+    " WHERE seq>(SELECT min(acked) FROM consumer);"
+
 static const char journal_1[] =
     /* One row. The root directory is id 0 and has no row in `entry`; its identity is here. */
     "CREATE TABLE meta("
@@ -83,104 +100,100 @@ static const char journal_1[] =
     " prev_sum INTEGER NOT NULL, last_sum INTEGER NOT NULL, rows INTEGER NOT NULL,"
     " gzip INTEGER NOT NULL, newest INTEGER NOT NULL, tree_sum INTEGER NOT NULL,"
     " digest BLOB NOT NULL, body BLOB NOT NULL"
-    ") STRICT;"
-    "CREATE VIEW v_changes AS SELECT seq," TIME_MS(
-        "time") " AS time," KIND_NAME " AS kind," TYPE_NAME
-                " AS type, CAST(path AS TEXT) AS path, CAST(from_path AS TEXT) AS from_path, size,"
-                " CASE WHEN mtime IS NOT NULL THEN " TIME_NS(
-                    "mtime") " END AS mtime,"
-                             " CASE WHEN mode IS NOT NULL THEN printf('%04o',mode) END AS mode,"
-                             " CAST(target AS TEXT) AS target, entries, entry AS id, other,"
-                             " flags&1 AS partial, flags>>1&1 AS replaced, flags>>4&1 AS ignored,"
-                             " CASE WHEN kind=7 THEN " GAP_STATE " END AS state, " REASON_NAME
-                             " AS reason, epoch"
-                             " FROM change;"
-                             "CREATE VIEW v_pending AS SELECT * FROM v_changes"
-                             " WHERE seq>(SELECT min(acked) FROM consumer);"
-                             "CREATE VIEW v_consumers AS SELECT c.name AS name, c.acked AS acked,"
-                             " CASE WHEN c.acked_ms THEN " TIME_MS(
-                                 "c.acked_ms") " END AS acked_time,"
-                                               " max((SELECT floor_seq FROM meta),(SELECT "
-                                               "coalesce(max(seq),0) FROM change))-c.acked"
-                                               " AS pending,"
-                                               " (SELECT " TIME_MS(
-                                                   "time") " FROM change WHERE seq>c.acked ORDER "
-                                                           "BY seq LIMIT 1)"
-                                                           " AS oldest_pending,"
-                                                           " b.first AS batch_first, b.last AS "
-                                                           "batch_last, nullif(c.error,'') AS "
-                                                           "error,"
-                                                           " CASE WHEN c.error_ms THEN " TIME_MS(
-                                                               "c.error_ms") " END AS error_time"
-                                                                             " FROM consumer c "
-                                                                             "LEFT JOIN batch b ON "
-                                                                             "b.consumer=c.name;"
-                                                                             "CREATE VIEW v_gaps "
-                                                                             "AS SELECT "
-                                                                             "seq," TIME_MS(
-                                                                                 "time") " AS "
-                                                                                         "time"
-                                                                                         "," GAP_STATE
-                                                                                         " AS "
-                                                                                         "state"
-                                                                                         "," REASON_NAME
-                                                                                         " AS "
-                                                                                         "reason "
-                                                                                         "FROM "
-                                                                                         "change "
-                                                                                         "WHERE "
-                                                                                         "kind=7;"
-                                                                                         "CREATE "
-                                                                                         "VIEW "
-                                                                                         "v_tree "
-                                                                                         "AS WITH "
-                                                                                         "RECURSIVE"
-                                                                                         " d(id,"
-                                                                                         "path) AS "
-                                                                                         "(SELECT "
-                                                                                         "0,'' "
-                                                                                         "UNION ALL"
-                                                                                         " SELECT "
-                                                                                         "e.id, "
-                                                                                         "d.path||"
-                                                                                         "CAST(e."
-                                                                                         "name AS "
-                                                                                         "TEXT)||'/"
-                                                                                         "' FROM d "
-                                                                                         "CROSS "
-                                                                                         "JOIN "
-                                                                                         "entry e "
-                                                                                         "ON "
-                                                                                         "e.parent="
-                                                                                         "d.id"
-                                                                                         " WHERE "
-                                                                                         "e.type=2)"
-                                                                                         " SELECT "
-                                                                                         "d.path||"
-                                                                                         "CAST(e."
-                                                                                         "name AS "
-                                                                                         "TEXT) AS "
-                                                                                         "path"
-                                                                                         "," TYPE_NAME
-                                                                                         " AS type,"
-                                                                                         " CASE "
-                                                                                         "WHEN "
-                                                                                         "type=1 "
-                                                                                         "THEN "
-                                                                                         "size END "
-                                                                                         "AS size,"
-                                                                                         " CASE "
-                                                                                         "WHEN "
-                                                                                         "type=1 "
-                                                                                         "THEN"
-                                                                                         " " TIME_NS(
-                                                                                             "mtim"
-                                                                                             "e") " END AS mtime,"
-                                                                                                  " CASE WHEN type!=3 THEN printf('%04o',mode) END AS mode,"
-                                                                                                  " CAST(target AS TEXT) AS target, e.id AS id, e.parent AS parent, e.ino AS ino"
-                                                                                                  " FROM d CROSS JOIN entry e ON e.parent=d.id;";
+    ") STRICT;" VIEW_CHANGES("") VIEW_PENDING
+    "CREATE VIEW v_consumers AS SELECT c.name AS name, c.acked AS acked,"
+    " CASE WHEN c.acked_ms THEN " TIME_MS(
+        "c.acked_ms") " END AS acked_time,"
+                      " max((SELECT floor_seq FROM meta),(SELECT "
+                      "coalesce(max(seq),0) FROM change))-c.acked"
+                      " AS pending,"
+                      " (SELECT " TIME_MS(
+                          "time") " FROM change WHERE seq>c.acked ORDER "
+                                  "BY seq LIMIT 1)"
+                                  " AS oldest_pending,"
+                                  " b.first AS batch_first, b.last AS "
+                                  "batch_last, nullif(c.error,'') AS "
+                                  "error,"
+                                  " CASE WHEN c.error_ms THEN " TIME_MS(
+                                      "c.error_ms") " END AS error_time"
+                                                    " FROM consumer c "
+                                                    "LEFT JOIN batch b ON "
+                                                    "b.consumer=c.name;"
+                                                    "CREATE VIEW v_gaps "
+                                                    "AS SELECT "
+                                                    "seq," TIME_MS(
+                                                        "time") " AS "
+                                                                "time"
+                                                                "," GAP_STATE " AS "
+                                                                "state"
+                                                                "," REASON_NAME " AS "
+                                                                "reason "
+                                                                "FROM "
+                                                                "change "
+                                                                "WHERE "
+                                                                "kind=7;"
+                                                                "CREATE "
+                                                                "VIEW "
+                                                                "v_tree "
+                                                                "AS WITH "
+                                                                "RECURSIVE"
+                                                                " d(id,"
+                                                                "path) AS "
+                                                                "(SELECT "
+                                                                "0,'' "
+                                                                "UNION ALL"
+                                                                " SELECT "
+                                                                "e.id, "
+                                                                "d.path||"
+                                                                "CAST(e."
+                                                                "name AS "
+                                                                "TEXT)||'/"
+                                                                "' FROM d "
+                                                                "CROSS "
+                                                                "JOIN "
+                                                                "entry e "
+                                                                "ON "
+                                                                "e.parent="
+                                                                "d.id"
+                                                                " WHERE "
+                                                                "e.type=2)"
+                                                                " SELECT "
+                                                                "d.path||"
+                                                                "CAST(e."
+                                                                "name AS "
+                                                                "TEXT) AS "
+                                                                "path"
+                                                                "," TYPE_NAME " AS type,"
+                                                                " CASE "
+                                                                "WHEN "
+                                                                "type=1 "
+                                                                "THEN "
+                                                                "size END "
+                                                                "AS size,"
+                                                                " CASE "
+                                                                "WHEN "
+                                                                "type=1 "
+                                                                "THEN"
+                                                                " " TIME_NS(
+                                                                    "mtim"
+                                                                    "e") " END AS mtime,"
+                                                                         " CASE WHEN type!=3 THEN "
+                                                                         "printf('%04o',mode) END "
+                                                                         "AS mode,"
+                                                                         " CAST(target AS TEXT) AS "
+                                                                         "target, e.id AS id, "
+                                                                         "e.parent AS parent, "
+                                                                         "e.ino AS ino"
+                                                                         " FROM d CROSS JOIN entry "
+                                                                         "e ON e.parent=d.id;";
 
-static const char *const journal_steps[] = {journal_1};
+/* Who did it: absent where that is not known, as in every row until then, whose sums stay valid. */
+static const char journal_2[] = "ALTER TABLE change ADD COLUMN pid INTEGER;"
+                                "ALTER TABLE change ADD COLUMN program BLOB;"
+                                "DROP VIEW v_pending; DROP VIEW v_changes;" VIEW_CHANGES(
+                                    ", pid, CAST(program AS TEXT) AS program") VIEW_PENDING;
+
+static const char *const journal_steps[] = {journal_1, journal_2};
 
 const struct schema schema_journal = {SCHEMA_JOURNAL_ID, journal_steps, ARRAY_LEN(journal_steps)};
 

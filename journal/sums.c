@@ -5,6 +5,7 @@
 #include "hash.h"
 
 #define ROW_WORDS   16
+#define ACTOR_WORDS 2 /* after them, where there is an actor */
 #define ENTRY_WORDS 8
 
 /* "spoor row chain" and "spoor tree sum" in ASCII, read as little-endian words. */
@@ -27,7 +28,7 @@ static void put_word(unsigned char *at, uint64_t value)
 
 static uint64_t hash_words(struct hash_key key, const uint64_t *words, size_t count)
 {
-    unsigned char bytes[ROW_WORDS * 8];
+    unsigned char bytes[(ROW_WORDS + ACTOR_WORDS) * 8];
     for (size_t i = 0; i < count; i++)
         put_word(bytes + 8 * i, words[i]);
     return hash_bytes(key, bytes, 8 * count);
@@ -54,7 +55,7 @@ struct entry_attrs sums_public(enum entry_type type, const struct entry_attrs *a
 
 uint64_t sums_row(uint64_t prev, const struct change *change)
 {
-    const uint64_t words[ROW_WORDS] = {
+    const uint64_t words[ROW_WORDS + ACTOR_WORDS] = {
         prev,
         (uint64_t)change->seq,
         (uint64_t)change->epoch,
@@ -71,8 +72,10 @@ uint64_t sums_row(uint64_t prev, const struct change *change)
         hash_view(row_key, change->path),
         hash_view(row_key, change->from),
         hash_view(row_key, change->attrs.target),
+        (uint64_t)change->actor.pid,
+        hash_view(row_key, bytes_str(change->actor.program)),
     };
-    return hash_words(row_key, words, ROW_WORDS);
+    return hash_words(row_key, words, change->actor.pid ? ARRAY_LEN(words) : ROW_WORDS);
 }
 
 uint64_t sums_entry(int64_t id, int64_t parent, struct bytes name, enum entry_type type,

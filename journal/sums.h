@@ -19,6 +19,7 @@ struct entry_attrs sums_public(enum entry_type type, const struct entry_attrs *a
  * Hashed are 16 words of 64 bits, little-endian:
  *   prev, seq, epoch, time_ms, entry, kind + type * 2^8 + flags * 2^16, size, mtime_ns, mode,
  *   file.a, file.b, entries, other, H(path), H(from), H(target)
+ * and, in a row with an actor only, two more: pid, H(program);
  * where H is the same hash of the bytes, and 0 when there are none. `change->sum` and ctime are not
  * read; attributes are taken as they are (the journal stores sums_public() of them). */
 uint64_t sums_row(uint64_t prev, const struct change *change);

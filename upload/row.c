@@ -218,6 +218,17 @@ static char *put_number(char *at, const char *key, int64_t value)
     return put_i64(at, value);
 }
 
+/* ,"actor":{"pid":4242,"program":"vim"} */
+static void add_actor(struct buf *out, const struct actor *actor)
+{
+    if (!actor->pid)
+        return;
+    buf_addf(out, ",\"actor\":{\"pid\":%d", actor->pid);
+    if (actor->program[0])
+        add_name(out, ",\"program\":\"", ",\"program_b64\":\"", bytes_str(actor->program));
+    buf_add_char(out, '}');
+}
+
 static char *put_flags(char *at, const struct change *change)
 {
     if (change->flags & CHANGE_PARTIAL)
@@ -265,6 +276,7 @@ void row_write(struct buf *out, const char *folder, const struct change *change)
     if (change->from.len)
         add_name(out, ",\"from\":\"", ",\"from_b64\":\"", change->from);
     add_target(out, change->type, &change->attrs);
+    add_actor(out, &change->actor);
 
     start = buf_extend(out, ROW_TAIL_MAX);
     if (!start)

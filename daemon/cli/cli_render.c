@@ -120,6 +120,16 @@ void render_flags(struct buf *out, uint32_t flags)
     }
 }
 
+void render_actor(struct buf *out, const struct actor *actor)
+{
+    if (actor->program[0]) {
+        text_add_escaped(out, actor->program, strlen(actor->program));
+        buf_addf(out, " (%d)", actor->pid);
+    } else {
+        buf_addf(out, "process %d", actor->pid);
+    }
+}
+
 /* What a row says beyond its path, each after two blanks. */
 static void add_details(struct buf *out, const struct change *change)
 {
@@ -146,6 +156,10 @@ static void add_details(struct buf *out, const struct change *change)
     if (shown) {
         buf_add_str(out, "  ");
         render_flags(out, shown);
+    }
+    if (change->actor.pid) {
+        buf_add_str(out, "  by ");
+        render_actor(out, &change->actor);
     }
 }
 

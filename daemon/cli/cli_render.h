@@ -27,6 +27,8 @@ void render_row(struct buf *out, const struct change *change, bool colour);
 void render_entry(struct buf *out, const struct reader_entry *entry, bool colour);
 /* The words of change.flags as people read them, blank separated: "partial replaced". */
 void render_flags(struct buf *out, uint32_t flags);
+/* "vim (4242)", or "process 4242" when its name is not known; pid is not 0. */
+void render_actor(struct buf *out, const struct actor *actor);
 
 /* Hands the buffer to cli_write() when it holds RENDER_FLUSH_MIN bytes, or whatever it holds when
  * `now`, and empties it. An exit code. */

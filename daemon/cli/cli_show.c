@@ -141,6 +141,11 @@ static int show_row(void *ctx, const struct change *change)
         render_flags(out, change->flags);
         buf_add_char(out, '\n');
     }
+    if (change->actor.pid) {
+        add_key(out, "actor");
+        render_actor(out, &change->actor);
+        buf_add_char(out, '\n');
+    }
     if (change->file.a)
         buf_addf(out, "%-*s%" PRIu64 " born %" PRIu64 " ns\n", SHOW_KEY_WIDTH, "file",
                  change->file.a, change->file.b);

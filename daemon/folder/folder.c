@@ -24,12 +24,13 @@ void folder_lost_locked(struct folder *folder, uint32_t reason)
     pthread_cond_signal(&folder->wake_thread);
 }
 
-static void sink_hint(void *ctx, struct file_id dir, struct bytes name, uint8_t hints)
+static void sink_hint(void *ctx, struct file_id dir, struct bytes name, uint8_t hints,
+                      const struct actor *actor)
 {
     struct folder *folder = ctx;
     int64_t now = clock_mono_ns();
     pthread_mutex_lock(&folder->lock);
-    if (!settle_mark_name(folder->settle, dir, name, hints, now)) {
+    if (!settle_mark_name(folder->settle, dir, name, hints, actor, now)) {
         folder_lost_locked(folder, CHANGE_INTERNAL);
     }
     folder->touched = true;

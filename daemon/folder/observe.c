@@ -239,7 +239,8 @@ static bool put_names_back_locked(struct observe *o, int64_t now_ns)
                                    .name = fact->name,
                                    .first_ns = o->now_ns,
                                    .hints = fact->hints,
-                                   .deferrals = fact->deferrals};
+                                   .deferrals = fact->deferrals,
+                                   .actor = fact->actor};
         ok = settle_put_back(o->env.settle, &item, now_ns) && ok;
     }
     for (size_t i = 0; i < o->blocked.count; i++) {

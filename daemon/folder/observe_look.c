@@ -266,8 +266,11 @@ void observe_note(struct observe *o, const struct settle_name *item, enum disk_a
         return;
     }
     const struct disk_entry *look = &o->look;
-    struct fact fact = {
-        .dir = item->dir, .name = item->name, .hints = item->hints, .deferrals = item->deferrals};
+    struct fact fact = {.dir = item->dir,
+                        .name = item->name,
+                        .hints = item->hints,
+                        .deferrals = item->deferrals,
+                        .actor = item->actor};
     if (answer == DISK_PRESENT) {
         fact.ignored = observe_ignored(o, item->dir, item->name, look->type == ENTRY_DIR);
         fact.present = !fact.ignored;
@@ -303,6 +306,7 @@ static void take_flag(struct observe *o, struct settle_name *item)
     pthread_mutex_lock(o->env.lock);
     if (settle_take_name(o->env.settle, item->dir, item->name, &taken)) {
         taken.hints |= item->hints;
+        taken.actor = taken.actor.pid ? taken.actor : item->actor;
         taken.deferrals = taken.deferrals > item->deferrals ? taken.deferrals : item->deferrals;
         *item = taken;
     }

@@ -98,6 +98,9 @@ static bool make_room(struct settle *settle, int64_t now_ns)
 static void wake(struct settle *settle, struct node *node, int64_t now_ns)
 {
     settle_leave_place(settle, node);
+    if (node->state == NODE_REST) {
+        node->actor = (struct actor){0}; /* whoever was there before, this is something new */
+    }
     if (node->failures || node->state == NODE_REST) {
         node->failures = 0; /* something happened: the look may succeed now */
         node->first_ns = now_ns;
@@ -118,7 +121,7 @@ static void add_hints(struct node *node, uint8_t hints)
 }
 
 bool settle_mark_name(struct settle *settle, struct file_id dir, struct bytes name, uint8_t hints,
-                      int64_t now_ns)
+                      const struct actor *actor, int64_t now_ns)
 {
     struct node *node = *settle_find(settle, dir, name);
     if (!node) {
@@ -137,6 +140,9 @@ bool settle_mark_name(struct settle *settle, struct file_id dir, struct bytes na
         settle_leave_quiet(settle, node);
     }
     add_hints(node, hints);
+    if (actor && actor->pid) {
+        node->actor = *actor;
+    }
     node->last_ns = now_ns;
     settle_join_quiet(settle, node);
     return true;
@@ -157,6 +163,7 @@ static struct node *returned_node(struct settle *settle, const struct settle_nam
     node->last_ns = name->last_ns;
     node->level = name->level;
     node->partial = name->partial;
+    node->actor = name->actor;
     return node;
 }
 
@@ -170,9 +177,13 @@ bool settle_put_back(struct settle *settle, const struct settle_name *name, int6
             node->deferrals = name->deferrals;
         }
         if (node->state == NODE_REST || (node->state == NODE_LATER && due_ns < node->due_ns)) {
+            node->actor = node->state == NODE_REST ? (struct actor){0} : node->actor;
             settle_leave_place(settle, node); /* a scan found it: rest and back-off end */
             node->failures = name->failures;
             settle_join_later(settle, node, due_ns);
+        }
+        if (!node->actor.pid) {
+            node->actor = name->actor;
         }
         return true;
     }
@@ -234,7 +245,8 @@ static void export_node(const struct node *node, struct settle_name *out)
                                 .last_ns = node->last_ns,
                                 .level = node->level,
                                 .partial = node->partial,
-                                .open = node->open};
+                                .open = node->open,
+                                .actor = node->actor};
 }
 
 static struct node *find_due(const struct settle *settle, int64_t now_ns, int64_t force_before_ns)

@@ -40,6 +40,7 @@ struct settle_name {
     bool partial;     /* its last row said partial */
     int64_t last_ns;  /* touched last */
     int64_t first_ns; /* dirty since */
+    struct actor actor;
 };
 
 /* A directory to be listed: with all below it when deep. */
@@ -54,9 +55,10 @@ int settle_new(const struct settle_times *times, struct settle **out);
 void settle_free(struct settle *settle);
 void settle_set_times(struct settle *settle, const struct settle_times *times);
 
-/* A hint. False: the set is full beyond marks; everything was dropped and the caller must scan. */
+/* A hint, and whose doing it is (NULL: not known). False: the set is full beyond marks; everything
+ * was dropped and the caller must scan. */
 bool settle_mark_name(struct settle *settle, struct file_id dir, struct bytes name, uint8_t hints,
-                      int64_t now_ns);
+                      const struct actor *actor, int64_t now_ns);
 /* Puts a taken name back with what it had; due at `due_ns` at the latest (RULES: voided names
  * come again in the next round, unknown ones after a back-off). */
 bool settle_put_back(struct settle *settle, const struct settle_name *name, int64_t due_ns);

@@ -31,6 +31,7 @@ struct node {
     bool open;     /* written and not closed: held */
     bool partial;  /* journaled as partial: to be completed */
     bool in_quiet;
+    struct actor actor; /* the last that is known */
     char name[];
 };
 

@@ -28,13 +28,14 @@ static struct watched *find_locked(const struct watch_fanotify *watch,
 }
 
 static void hint_locked(struct watch_fanotify *watch, const struct watched *dir, struct bytes name,
-                        uint8_t hints)
+                        uint8_t hints, int32_t pid)
 {
     bool self = bytes_equal(name, bytes_str("."));
     /* The root has no name to look at, and its attributes are no part of the tree. */
     if (!dir || name.len == 0 || hints == 0 || (self && dir->root))
         return;
-    watch_gather_locked(&watch->queue, &watch->sink, dir->dir, name, hints);
+    watch_gather_locked(&watch->queue, &watch->sink, dir->dir, name, hints,
+                        watch_actors_of(&watch->actors, pid));
 }
 
 static void overflow_locked(struct watch_fanotify *watch)
@@ -73,8 +74,9 @@ static void rename_locked(struct watch_fanotify *watch, const struct fanotify_re
     const struct watched *to = find_locked(watch, &record->to);
     /* Until now it was in a directory nobody added, and so was what is below it (RULES 5). */
     bool entered = !from && (record->mask & FAN_ONDIR);
-    hint_locked(watch, from, record->from.name, HINT_NAME);
-    hint_locked(watch, to, record->to.name, entered ? HINT_NAME | HINT_ENTERED : HINT_NAME);
+    hint_locked(watch, from, record->from.name, HINT_NAME, record->pid);
+    hint_locked(watch, to, record->to.name, entered ? HINT_NAME | HINT_ENTERED : HINT_NAME,
+                record->pid);
 }
 
 /* True when the record is of the directory of the barriers. */
@@ -101,7 +103,8 @@ static void record_locked(struct watch_fanotify *watch, const struct fanotify_re
         return;
     if (record->mask & FAN_RENAME)
         rename_locked(watch, record);
-    hint_locked(watch, find_locked(watch, &record->dir), record->dir.name, hints_of(record->mask));
+    hint_locked(watch, find_locked(watch, &record->dir), record->dir.name, hints_of(record->mask),
+                record->pid);
     if ((record->mask & FAN_DELETE) && (record->mask & FAN_ONDIR)) {
         const struct watched *removed = find_locked(watch, &record->target);
         if (removed)
@@ -147,6 +150,7 @@ size_t watch_fanotify_parse(void *ctx, size_t len)
         side_locked(watch);
         return 0;
     }
+    watch_actors_begin(&watch->actors);
     while ((found = fanotify_parse(watch->queue.buffer, len, &offset, &record)) == 1) {
         record_locked(watch, &record);
         records++;

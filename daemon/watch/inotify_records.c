@@ -92,7 +92,7 @@ static void record_locked(struct watch_inotify *watch, const struct inotify_reco
      * name to look at, and its attributes are no part of the tree. */
     uint8_t hints = record->name.len > 0 ? hints_locked(watch, record) : 0;
     if (hints)
-        watch_gather_locked(&watch->queue, &watch->sink, slot->dir, record->name, hints);
+        watch_gather_locked(&watch->queue, &watch->sink, slot->dir, record->name, hints, NULL);
 }
 
 size_t watch_inotify_parse(void *ctx, size_t len)

@@ -42,8 +42,10 @@ enum watch_kind {
 struct watch_sink {
     void *ctx;
     /* Hints of one name may be gathered, and overtaken by those of other names. The name "." is
-     * the directory itself, where the kernel does not tell it by its parent (fanotify). */
-    void (*hint)(void *ctx, struct file_id dir, struct bytes name, uint8_t hints);
+     * the directory itself, where the kernel does not tell it by its parent (fanotify). `actor`:
+     * the last who did it; NULL or pid 0 where that is not known. */
+    void (*hint)(void *ctx, struct file_id dir, struct bytes name, uint8_t hints,
+                 const struct actor *actor);
     /* The kernel dropped the watch of this directory (deleted, unmounted): it is unwatched now. */
     void (*unwatched)(void *ctx, struct file_id dir, int32_t watch);
     void (*lost)(void *ctx, enum watch_loss loss);

@@ -4,8 +4,8 @@
  * their directory; a handle is never opened. The mark needs CAP_SYS_ADMIN once, in
  * watch_fanotify_open(); nothing later does, unless the file system is unmounted meanwhile: then
  * the mark is lost, and where it cannot be had again the folder is polled. What records mean is
- * fanotify_records.c's. Not kept: who did it, and the other names of an inode that is written
- * through a link. Any thread but for run, as watch.h says. */
+ * fanotify_records.c's. Not kept: the other names of an inode that is written through a link. Any
+ * thread but for run, as watch.h says. */
 #include "watch_fanotify.h"
 
 #include <errno.h>
@@ -275,6 +275,7 @@ int watch_fanotify_open(const struct watch_setup *setup, struct watch **out, str
     struct watch_queue *queue = &fanotify->queue;
     watch_queue_init(queue, "fanotify");
     queue->filling_bytes = QUEUE_DEFAULT * FANOTIFY_RECORD_UNIT / 4;
+    queue->eager = true; /* a process that has ended tells its name no more */
     queue->parse = watch_fanotify_parse;
     queue->ctx = fanotify;
 

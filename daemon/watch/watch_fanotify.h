@@ -5,6 +5,7 @@
 
 #include "handle_index.h"
 #include "hash.h"
+#include "watch_actor.h"
 #include "watch_barrier.h"
 #include "watch_queue.h"
 #include "watch_table.h"
@@ -28,6 +29,7 @@ struct watch_fanotify {
     struct handle_index index;
     int32_t last_number;
     struct watch_barriers barriers;
+    struct watch_actors actors;
 };
 
 /* Hands over what the side descriptor has and, with len > 0, the records in the queue's buffer;

@@ -102,11 +102,14 @@ int watch_queue_run(struct watch_queue *queue, struct err *err)
             return 0;
         if (ready <= 0)
             continue;
+        int code = queue->eager ? drain(queue, true, err) : 0;
+        if (code)
+            return code;
         /* Lingering: records gather while only a stop can wake us. */
         if (queued_bytes(queue) < queue->filling_bytes &&
             wake_wait(&queue->stop, clock_mono_ns() + WATCH_LINGER_MS * CLOCK_NS_PER_MS))
             return 0;
-        int code = drain(queue, true, err);
+        code = drain(queue, true, err);
         if (code)
             return code;
     }
@@ -127,12 +130,13 @@ void watch_flush_locked(struct watch_queue *queue, const struct watch_sink *sink
 {
     struct watch_gathered *gathered = &queue->gathered;
     if (gathered->any)
-        sink->hint(sink->ctx, gathered->dir, gathered->name, gathered->hints);
+        sink->hint(sink->ctx, gathered->dir, gathered->name, gathered->hints, &gathered->actor);
     gathered->any = false;
 }
 
 void watch_gather_locked(struct watch_queue *queue, const struct watch_sink *sink,
-                         struct file_id dir, struct bytes name, uint8_t hints)
+                         struct file_id dir, struct bytes name, uint8_t hints,
+                         const struct actor *actor)
 {
     struct watch_gathered *gathered = &queue->gathered;
     bool same =
@@ -141,8 +145,12 @@ void watch_gather_locked(struct watch_queue *queue, const struct watch_sink *sin
     bool reopened = (gathered->hints & HINT_CLOSED) && (hints & HINT_CONTENT);
     if (same && !reopened) {
         gathered->hints |= hints;
+        if (actor && actor->pid)
+            gathered->actor = *actor;
         return;
     }
     watch_flush_locked(queue, sink);
-    *gathered = (struct watch_gathered){true, hints, dir, name};
+    *gathered = (struct watch_gathered){.any = true, .hints = hints, .dir = dir, .name = name};
+    if (actor)
+        gathered->actor = *actor;
 }

@@ -15,6 +15,7 @@ struct watch_gathered {
     uint8_t hints;
     struct file_id dir;
     struct bytes name; /* in the buffer */
+    struct actor actor;
 };
 
 struct watch_queue {
@@ -24,6 +25,7 @@ struct watch_queue {
     int epoll;
     struct wake stop;
     bool stopping;        /* atomic; stop has been asked for */
+    bool eager;           /* the first records of a burst are read at once */
     size_t filling_bytes; /* so much in the queue, as FIONREAD counts: no time to linger */
 
     pthread_mutex_t lock; /* guards the back-end's tables, and the way from read() to the sink */
@@ -51,6 +53,7 @@ int watch_queue_drain(struct watch_queue *queue, struct err *err);
 /* Hands over what is gathered, and gathers; the lock is held. */
 void watch_flush_locked(struct watch_queue *queue, const struct watch_sink *sink);
 void watch_gather_locked(struct watch_queue *queue, const struct watch_sink *sink,
-                         struct file_id dir, struct bytes name, uint8_t hints);
+                         struct file_id dir, struct bytes name, uint8_t hints,
+                         const struct actor *actor);
 
 #endif

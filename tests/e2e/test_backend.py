@@ -1,8 +1,12 @@
 """The ways of noticing changes other than inotify: the whole by fanotify and by poll, the rights
 that fanotify needs and gives up, and what happens where it is refused."""
 
+import contextlib
 import glob
+import json
 import os
+import re
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -96,6 +100,81 @@ class Backend(spoor.Case):
                 write(os.path.join(s.outside, "f%d" % i), "x")
 
         self.assertEqual(s.new_rows(act), [])
+
+    def test_actor(self):
+        """Who did it, in every place where rows are told; by a confined daemon without rights."""
+        s = self.fanotify()
+        self.assertRegex(s.daemon.text(), "sandbox: (Landlock|this kernel gives no Landlock)")
+        with open("/proc/self/comm", encoding="utf-8") as comm:
+            me = {"pid": os.getpid(), "program": comm.read().rstrip("\n")}
+        early, other = os.path.join(s.folder, "early"), os.path.join(s.folder, "other")
+
+        def act():
+            write(os.path.join(early, "file"), "more")
+            os.mkdir(other)
+            write(os.path.join(other, "new"), "x")
+            os.rename(os.path.join(early, "file"), os.path.join(other, "file"))
+            os.unlink(os.path.join(other, "new"))
+
+        rows = s.new_rows(lambda: write(os.path.join(early, "file"), "more"))
+        self.assertEqual([row.get("actor") for row in rows], [me])
+        rows = s.new_rows(act)
+        self.assertGreaterEqual(len(rows), 2)
+        self.assertEqual([row for row in rows if row.get("actor") != me], [])
+        last = rows[-1]["seq"]
+        by = "%s (%d)" % (me["program"], me["pid"])
+        self.assertIn("  by " + by, s.run("log", "-n", "1").decode())
+        self.assertRegex(s.run("show", str(last)).decode(), r"actor +%s\n" % re.escape(by))
+        s.sync(uploaded=True)
+        self.assertEqual([row["actor"] for row in self.stored(s, last)], [me])
+        # What was done while nobody listened has no actor, nor has what was there before.
+        s.stop()
+        write(os.path.join(other, "unseen"), "x")
+        s.start()
+        s.sync()
+        self.assertEqual([(row["path"], row.get("actor")) for row in s.rows(last + 1)],
+                         [("other/unseen", None)])
+        self.assertNotIn("actor", s.rows()[0])
+        s.check()
+
+    def stored(self, s, since):
+        """Rows as the server keeps them."""
+        found = []
+        for path in s.store_files():
+            with contextlib.closing(sqlite3.connect(path)) as db:
+                found += [json.loads(row[0]) for row in
+                          db.execute("SELECT json FROM change WHERE seq>=?", (since,))]
+        return found
+
+    def test_actor_that_ended(self):
+        """Of a process that is gone its number is told, and its name if it could be asked."""
+        s = self.fanotify()
+        path = os.path.join(s.folder, "touched")
+
+        def act():
+            child = subprocess.Popen(["touch", path])
+            child.wait()
+            self.child = child.pid
+
+        rows = s.new_rows(act)
+        self.assertEqual(len(rows), 1)
+        self.assertEqual(rows[0]["actor"]["pid"], self.child)
+        self.assertIn(rows[0]["actor"].get("program"), (None, "touch"))
+
+        def work():  # the last one of a settle window
+            with subprocess.Popen(["sh", "-c", "echo 1 >%s; read go" % path],
+                                  stdin=subprocess.PIPE) as shell:
+                s.sync()
+                self.child = shell.pid
+
+        rows = s.new_rows(work)
+        self.assertEqual([row["actor"] for row in rows], [{"pid": self.child, "program": "sh"}])
+
+    def test_no_actor_without_rights(self):
+        s = self.started("inotify")
+        rows = s.new_rows(lambda: write(os.path.join(s.folder, "a"), "x"))
+        self.assertEqual([row.get("actor") for row in rows], [None])
+        self.assertNotIn(" by ", s.run("log").decode())
 
     def test_refused(self):
         if os.geteuid() != 0:

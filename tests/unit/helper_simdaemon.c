@@ -259,7 +259,7 @@ void simdaemon_drain(struct simdaemon *d)
     for (int i = 0; i < d->fs->event_count; i++) {
         const struct sim_event *event = &d->fs->events[i];
         if (!settle_mark_name(d->settle, sim_file(event->dir), sim_name(event->name), event->hints,
-                              d->now_ns)) {
+                              &d->actor, d->now_ns)) {
             (void)wrong(d, "the dirty set overflowed");
         }
     }
@@ -357,7 +357,8 @@ static void choose(struct simdaemon *d, uint64_t bits, bool all)
 static bool apply_row(struct simdaemon *d, const struct edit *edit)
 {
     struct sim_row *row = &d->rows[d->row_count];
-    *row = (struct sim_row){.kind = edit->kind, .type = edit->type, .flags = edit->flags};
+    *row = (struct sim_row){
+        .kind = edit->kind, .type = edit->type, .flags = edit->flags, .actor = edit->actor};
     (void)snprintf(row->path, sizeof row->path, "%.*s", (int)edit->path.len,
                    edit->path.len ? edit->path.at : "");
     (void)snprintf(row->from, sizeof row->from, "%.*s", (int)edit->from.len,

@@ -28,6 +28,7 @@ struct sim_row {
     int type;
     uint32_t flags;
     char path[SERVER_PATH], from[SERVER_PATH];
+    struct actor actor;
 };
 
 struct simdaemon {
@@ -40,6 +41,7 @@ struct simdaemon {
     struct server server;
     int64_t next_seq;
     int64_t now_ns;
+    struct actor actor;            /* of what is drained */
     struct sim_row rows[SIM_ROWS]; /* of all commits since sim_forget_rows() */
     int row_count;
     bool check_identity; /* an inode that lives on under one name keeps its entry */

@@ -12,12 +12,14 @@
 #include "err.h"
 
 static void note(struct watch_test *test, enum seen_kind kind, uint64_t dir, uint64_t value,
-                 struct bytes name)
+                 struct bytes name, const struct actor *actor)
 {
     pthread_mutex_lock(&test->lock);
     if (test->count < WATCH_SEEN_MAX) {
         struct seen *seen = &test->seen[test->count++];
-        *seen = (struct seen){kind, dir, value, ""};
+        *seen = (struct seen){.kind = kind, .dir = dir, .value = value};
+        if (actor)
+            seen->actor = *actor;
         snprintf(seen->name, sizeof seen->name, "%.*s", (int)name.len, name.at);
     }
     if (kind == SEEN_BARRIER)
@@ -26,24 +28,25 @@ static void note(struct watch_test *test, enum seen_kind kind, uint64_t dir, uin
     pthread_mutex_unlock(&test->lock);
 }
 
-static void on_hint(void *ctx, struct file_id dir, struct bytes name, uint8_t hints)
+static void on_hint(void *ctx, struct file_id dir, struct bytes name, uint8_t hints,
+                    const struct actor *actor)
 {
-    note(ctx, SEEN_HINT, dir.a, hints, name);
+    note(ctx, SEEN_HINT, dir.a, hints, name, actor);
 }
 
 static void on_unwatched(void *ctx, struct file_id dir, int32_t number)
 {
-    note(ctx, SEEN_UNWATCHED, dir.a, (uint64_t)number, bytes_of("", 0));
+    note(ctx, SEEN_UNWATCHED, dir.a, (uint64_t)number, bytes_of("", 0), NULL);
 }
 
 static void on_lost(void *ctx, enum watch_loss loss)
 {
-    note(ctx, SEEN_LOST, 0, loss, bytes_of("", 0));
+    note(ctx, SEEN_LOST, 0, loss, bytes_of("", 0), NULL);
 }
 
 static void on_barrier(void *ctx, uint64_t token)
 {
-    note(ctx, SEEN_BARRIER, 0, token, bytes_of("", 0));
+    note(ctx, SEEN_BARRIER, 0, token, bytes_of("", 0), NULL);
 }
 
 static void on_batch(void *ctx)
@@ -129,6 +132,17 @@ void watch_test_expect(struct watch_test *test, enum seen_kind kind, uint64_t di
     assert_int_equal(seen->dir, dir);
     assert_string_equal(seen->name, name);
     assert_int_equal(seen->value, value);
+}
+
+const struct actor *watch_test_actor(const struct watch_test *test, uint64_t dir, const char *name)
+{
+    for (size_t i = test->count; i-- > 0;) {
+        const struct seen *seen = &test->seen[i];
+        if (seen->kind == SEEN_HINT && seen->dir == dir && strcmp(seen->name, name) == 0)
+            return &seen->actor;
+    }
+    fail_msg("no hint of '%s'", name);
+    return NULL;
 }
 
 void watch_test_expect_end(const struct watch_test *test)

@@ -17,6 +17,7 @@ struct seen {
     uint64_t dir;   /* file_id.a */
     uint64_t value; /* hints, watch, loss or token */
     char name[24];
+    struct actor actor;
 };
 
 struct watch_test {
@@ -62,6 +63,8 @@ void watch_test_barrier(struct watch_test *test, uint64_t token);
 /* The next thing seen is this; nothing more was seen; what was seen until now is forgotten. */
 void watch_test_expect(struct watch_test *test, enum seen_kind kind, uint64_t dir, const char *name,
                        uint64_t value);
+/* Who did what the latest hint of that name tells. */
+const struct actor *watch_test_actor(const struct watch_test *test, uint64_t dir, const char *name);
 void watch_test_expect_end(const struct watch_test *test);
 void watch_test_forget(struct watch_test *test);
 /* Whatever the order and however divided: all hints of the name since forget, together. */

@@ -100,6 +100,13 @@ static void test_rows(void **state)
     assert_non_null(strstr(text, "a <-> b/"));
     assert_non_null(strstr(text, "\033[36m"));
 
+    row.actor = (struct actor){4242, "mv\x1b"};
+    render_row(&out, &row, false);
+    assert_non_null(strstr(take(&out), "a <-> b/  by mv\\x1b (4242)"));
+    row.actor.program[0] = '\0';
+    render_row(&out, &row, false);
+    assert_non_null(strstr(take(&out), "a <-> b/  by process 4242"));
+
     row = (struct change){.seq = 9, .kind = CHANGE_GAP, .flags = CHANGE_GAP_OPEN | CHANGE_OVERFLOW};
     render_row(&out, &row, false);
     assert_non_null(strstr(take(&out), "(overflow)"));

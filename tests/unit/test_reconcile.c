@@ -170,6 +170,73 @@ static void test_known_cases(void **state)
     EXPECT(1, "delete d, create d", {SIM_REMOVE, 1, D, 0, 0}, {SIM_MKDIR, 1, D, 0, 0});
 }
 
+/* Each operation by a process of its own: pids 1, 2, ... of the rows, in order. */
+static void expect_actors(const struct sim_op *ops, int count, const char *expected)
+{
+    char got[128] = "";
+    size_t len = 0;
+    assert_true(start(2));
+    for (int i = 0; i < count; i++) {
+        sim_do(&disk_, &ops[i]);
+        daemon_.actor = (struct actor){i + 1, "program"};
+        simdaemon_drain(&daemon_);
+    }
+    daemon_.actor = (struct actor){0};
+    if (!simdaemon_settle(&daemon_)) {
+        print_failure(ops, count, expected);
+        fail();
+    }
+    for (int i = 0; i < daemon_.row_count; i++) {
+        const struct sim_row *row = &daemon_.rows[i];
+        len += (size_t)snprintf(got + len, sizeof got - len, "%s%s by %d", i ? ", " : "",
+                                change_kind_name(row->kind), row->actor.pid);
+    }
+    assert_string_equal(got, expected);
+}
+
+#define EXPECT_ACTORS(expected, ...)                                                               \
+    do {                                                                                           \
+        const struct sim_op ops_[] = {__VA_ARGS__};                                                \
+        expect_actors(ops_, (int)ARRAY_LEN(ops_), expected);                                       \
+    } while (0)
+
+static void test_actors(void **state)
+{
+    (void)state;
+    enum { A, B, D };
+    EXPECT_ACTORS("create by 1", {SIM_CREATE, 1, B, 0, 0});
+    EXPECT_ACTORS("modify by 2", {SIM_WRITE, 1, A, 0, 0}, {SIM_WRITE, 1, A, 0, 0});
+    EXPECT_ACTORS("move by 2, modify by 2", {SIM_WRITE, 1, A, 0, 0}, {SIM_RENAME, 1, A, 1, B});
+    EXPECT_ACTORS("exchange by 1", {SIM_EXCHANGE, 1, A, 4, A});
+    EXPECT_ACTORS("delete by 1", {SIM_REMOVE, 1, D, 0, 0});
+    EXPECT_ACTORS("move by 1, delete by 2", {SIM_RENAME, 4, A, 1, B}, {SIM_REMOVE, 1, D, 0, 0});
+    EXPECT_ACTORS("modify by 3", {SIM_CREATE, 1, B, 0, 0}, {SIM_WRITE, 1, B, 0, 0},
+                  {SIM_RENAME, 1, B, 1, A});
+    EXPECT_ACTORS("delete by 2, create by 2", {SIM_REMOVE, 1, A, 0, 0}, {SIM_MKDIR, 1, A, 0, 0});
+}
+
+/* A write shows on each name of the file, and so does who wrote, though one name alone was told. */
+static void test_actor_of_links(void **state)
+{
+    (void)state;
+    enum { A, B, D };
+    const struct sim_op link = {SIM_LINK, 1, A, 4, D}, write = {SIM_WRITE, 1, A, 0, 0};
+    assert_true(start(2));
+    disk_.all_links = false;
+    sim_do(&disk_, &link);
+    assert_true(simdaemon_settle(&daemon_));
+    daemon_.row_count = 0;
+    sim_do(&disk_, &write);
+    daemon_.actor = (struct actor){9, "cp"};
+    assert_true(simdaemon_settle(&daemon_));
+    daemon_.actor = (struct actor){0};
+    assert_int_equal(daemon_.row_count, 2);
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(daemon_.rows[i].kind, CHANGE_MODIFY);
+        assert_int_equal(daemon_.rows[i].actor.pid, 9);
+    }
+}
+
 /* The tree's directory is another inode now: the row pair is due although the name is the same. */
 static void test_swap_with_ancestor(void **state)
 {
@@ -434,6 +501,8 @@ int main(int argc, char **argv)
     }
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_known_cases),
+        cmocka_unit_test(test_actors),
+        cmocka_unit_test(test_actor_of_links),
         cmocka_unit_test(test_swap_with_ancestor),
         cmocka_unit_test(test_left_and_came_back),
         cmocka_unit_test(test_pairs_with_every_partial_look),

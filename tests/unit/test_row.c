@@ -86,6 +86,16 @@ static void rows_as_documented(void **state)
                         "{\"seq\":3,\"epoch\":5,\"time\":\"1970-01-01T00:00:00.000Z\","
                         "\"kind\":\"delete\",\"type\":\"directory\",\"folder\":\"docs\","
                         "\"path\":\"d\",\"id\":1,\"entries\":0,\"ignored\":true}\n");
+    change.flags = 0;
+    change.actor = (struct actor){4242, "rm \"x\""};
+    assert_non_null(strstr(write_one(&out, &change),
+                           "\"path\":\"d\",\"actor\":{\"pid\":4242,\"program\":\"rm \\\"x\\\"\"},"
+                           "\"id\":1,"));
+    change.actor = (struct actor){4242, "\xff"};
+    assert_non_null(
+        strstr(write_one(&out, &change), ",\"actor\":{\"pid\":4242,\"program_b64\":\"/w==\"},"));
+    change.actor = (struct actor){4242, ""};
+    assert_non_null(strstr(write_one(&out, &change), ",\"actor\":{\"pid\":4242},"));
     buf_deinit(&out);
 }
 

@@ -245,8 +245,10 @@ static void test_watch_limit(void **state)
 
 /* ---- with the real watch ---- */
 
-static void no_hint(void *ctx, struct file_id dir, struct bytes name, uint8_t hints)
+static void no_hint(void *ctx, struct file_id dir, struct bytes name, uint8_t hints,
+                    const struct actor *actor)
 {
+    (void)actor;
     (void)dir;
     (void)hints;
     *(int *)ctx += bytes_equal(name, bytes_str("later"));

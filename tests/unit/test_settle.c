@@ -35,7 +35,7 @@ static struct file_id dir(uint64_t number)
 
 static void mark(const char *name, uint8_t hints, int64_t now)
 {
-    assert_true(settle_mark_name(set, dir(1), bytes_str(name), hints, now));
+    assert_true(settle_mark_name(set, dir(1), bytes_str(name), hints, NULL, now));
 }
 
 /* The names due at `now`, in order, each followed by a blank. */
@@ -251,12 +251,12 @@ static void test_collapse(void **state)
     for (int i = 0; i < SETTLE_NAMES_MAX; i++) {
         (void)snprintf(text, sizeof text, "f%d", i);
         assert_true(
-            settle_mark_name(set, dir((uint64_t)(i % 50)), bytes_str(text), HINT_NAME, 1000));
+            settle_mark_name(set, dir((uint64_t)(i % 50)), bytes_str(text), HINT_NAME, NULL, 1000));
     }
     size_t count = 0;
     assert_int_equal(settle_each_name(set, count_name, &count), 0);
     assert_int_equal(count, SETTLE_NAMES_MAX);
-    assert_true(settle_mark_name(set, dir(99), bytes_str("last"), HINT_NAME, 1001));
+    assert_true(settle_mark_name(set, dir(99), bytes_str("last"), HINT_NAME, NULL, 1001));
     assert_int_equal(settle_name_count(set), 1);
     assert_int_equal(settle_dir_count(set), 50);
 }
@@ -275,6 +275,43 @@ static void test_overflow(void **state)
     assert_int_equal(settle_next_due(set), SETTLE_NEVER);
 }
 
+/* The last that is known did it. */
+static void test_actor(void **state)
+{
+    (void)state;
+    struct settle_name name;
+    const struct actor vim = {1, "vim"}, make = {2, "make"}, unknown = {0};
+    assert_true(settle_mark_name(set, dir(1), bytes_str("a"), HINT_NAME, &vim, 1000));
+    assert_true(settle_mark_name(set, dir(1), bytes_str("a"), HINT_CLOSED, &make, 1010));
+    assert_true(settle_mark_name(set, dir(1), bytes_str("a"), HINT_ATTRIB, &unknown, 1020));
+    assert_true(settle_mark_name(set, dir(1), bytes_str("a"), HINT_ATTRIB, NULL, 1030));
+    assert_true(settle_take_name(set, dir(1), bytes_str("a"), &name));
+    assert_int_equal(name.actor.pid, 2);
+    assert_string_equal(name.actor.program, "make");
+    /* Put back it keeps them; who came meanwhile is later. */
+    assert_true(settle_put_back(set, &name, 2000));
+    assert_true(settle_take_name(set, dir(1), bytes_str("a"), &name));
+    assert_int_equal(name.actor.pid, 2);
+    assert_true(settle_mark_name(set, dir(1), bytes_str("a"), HINT_NAME, &vim, 2000));
+    assert_true(settle_put_back(set, &name, 2000));
+    assert_true(settle_take_name(set, dir(1), bytes_str("a"), &name));
+    assert_int_equal(name.actor.pid, 1);
+    /* The row that completes a partial one is the writer's. What happens later to the name, and
+     * what a scan finds, is not. */
+    name.partial = true;
+    for (int what = 0; what < 3; what++) {
+        struct settle_name scanned = {.dir = dir(1), .name = bytes_str("a"), .hints = HINT_SCAN};
+        settle_rest(set, &name, 3000);
+        if (what == 1)
+            assert_true(settle_mark_name(set, dir(1), bytes_str("a"), HINT_NAME, NULL, 3000));
+        if (what == 2)
+            assert_true(settle_put_back(set, &scanned, 3000));
+        struct settle_name later;
+        assert_true(settle_take_name(set, dir(1), bytes_str("a"), &later));
+        assert_int_equal(later.actor.pid, what == 0 ? 1 : 0);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -288,6 +325,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_marks, setup, teardown),
         cmocka_unit_test_setup_teardown(test_busy_names_wait_longer_each_time, setup, teardown),
         cmocka_unit_test_setup_teardown(test_rest_completes_what_is_partial, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_actor, setup, teardown),
         cmocka_unit_test_setup_teardown(test_collapse, setup, teardown),
         cmocka_unit_test_setup_teardown(test_overflow, setup, teardown),
     };

@@ -9,10 +9,13 @@
 #include <stdarg.h>
 #include <sys/fanotify.h>
 #include <sys/mount.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 
 #include <cmocka.h>
 
+#include "clock.h"
 #include "err.h"
 #include "helper_watch.h"
 #include "privilege.h"
@@ -93,6 +96,72 @@ static void test_overflow(void **state)
     watch_test_drain(test);
     watch_test_expect(test, SEEN_HINT, 1, "a", HINT_NAME | HINT_CLOSED);
     watch_test_expect_end(test);
+}
+
+static int writer(void *ctx)
+{
+    const struct watch_test *test = ctx;
+    temp_write(&test->temp, "root/gone", "");
+    return 0;
+}
+
+/* Ours, by its present name; one that is gone before it can be asked, and one that was asked. */
+static void test_actor(void **state)
+{
+    struct watch_test *test = *state;
+    char program[ACTOR_PROGRAM_SIZE];
+    pid_t gone;
+    int status;
+    temp_write(&test->temp, "root/a", "");
+    assert_int_equal(prctl(PR_GET_NAME, program), 0);
+    watch_test_drain(test);
+    assert_int_equal(watch_test_actor(test, 1, "a")->pid, getpid());
+    assert_string_equal(watch_test_actor(test, 1, "a")->program, program);
+
+    assert_int_equal(prctl(PR_SET_NAME, "fifteen letters, and more"), 0);
+    temp_rename(&test->temp, "root/a", "root/b");
+    watch_test_drain(test);
+    assert_string_equal(watch_test_actor(test, 1, "a")->program, "fifteen letters");
+    assert_string_equal(watch_test_actor(test, 1, "b")->program, "fifteen letters");
+    (void)prctl(PR_SET_NAME, program); /* as it was */
+
+    gone = fork();
+    if (gone == 0)
+        _exit(writer(test));
+    assert_int_equal(waitpid(gone, &status, 0), gone);
+    watch_test_drain(test);
+    assert_int_equal(watch_test_actor(test, 1, "gone")->pid, gone);
+    assert_string_equal(watch_test_actor(test, 1, "gone")->program, "");
+}
+
+/* What a process that has ended was called is believed for a moment, and no longer. */
+static void test_actor_is_kept(void **state)
+{
+    (void)state;
+    struct watch_actors actors = {0};
+    char go;
+    int to_child[2], status;
+    assert_int_equal(pipe(to_child), 0);
+    pid_t child = fork();
+    if (child == 0)
+        _exit(read(to_child[0], &go, 1) != 1);
+    watch_actors_begin(&actors);
+    assert_string_not_equal(watch_actors_of(&actors, child)->program, "");
+    assert_int_equal(watch_actors_of(&actors, 0)->pid, 0);
+    assert_string_equal(watch_actors_of(&actors, 0)->program, "");
+    assert_int_equal(write(to_child[1], "x", 1), 1);
+    assert_int_equal(waitpid(child, &status, 0), child);
+    watch_actors_begin(&actors);
+    assert_int_equal(watch_actors_of(&actors, child)->pid, child);
+    assert_string_not_equal(watch_actors_of(&actors, child)->program, "");
+    actors.slots[(uint32_t)child % ACTOR_SLOTS].answered_ns -= ACTOR_KEEP_MS * CLOCK_NS_PER_MS;
+    assert_string_not_equal(watch_actors_of(&actors, child)->program, ""); /* asked already */
+    watch_actors_begin(&actors);
+    assert_string_equal(watch_actors_of(&actors, child)->program, "");
+    (void)watch_actors_of(&actors, child + ACTOR_SLOTS); /* takes the slot */
+    assert_int_equal(watch_actors_of(&actors, child)->pid, child);
+    close(to_child[0]);
+    close(to_child[1]);
 }
 
 /* More than one read: the count that FIONREAD gives is of records, not of bytes. */
@@ -297,6 +366,8 @@ int main(void)
 {
     const struct watch_case cases[] = {
         WATCH_CASE(test_overflow, WATCH_BY(WATCH_FANOTIFY)),
+        WATCH_CASE(test_actor, WATCH_BY(WATCH_FANOTIFY)),
+        WATCH_CASE(test_actor_is_kept, WATCH_BY(WATCH_FANOTIFY)),
         WATCH_CASE(test_drained_to_the_end, WATCH_BY(WATCH_FANOTIFY)),
         WATCH_CASE(test_place_without_reading, WATCH_BY(WATCH_FANOTIFY)),
         WATCH_CASE(test_not_permitted, WATCH_BY(WATCH_FANOTIFY)),
