@@ -107,7 +107,11 @@ int journal_batch_store(struct journal *journal, const char *consumer,
 int journal_purge(struct journal *journal, int64_t keep_after_wall_ms, int64_t max_rows,
                   int64_t *purged, struct err *err);
 
-/* A passive checkpoint and the size of the write-ahead log in bytes. */
-int journal_checkpoint(struct journal *journal, int64_t *wal_bytes, struct err *err);
+/* A passive checkpoint, out of turn: SQLite makes one by itself every 2000 pages of the log. */
+int journal_checkpoint(struct journal *journal, struct err *err);
+/* Bytes of the write-ahead log's file, 0 when there is none. It is kept near 16 MiB (schema.c), but
+ * while any connection has a read transaction open it can only grow
+ * (https://www.sqlite.org/wal.html, "Avoiding Excessively Large WAL Files"). */
+int64_t journal_wal_bytes(const struct journal *journal);
 
 #endif

@@ -6,6 +6,7 @@
 #include "cli_render.h"
 #include "clock.h"
 #include "err.h"
+#include "folder.h"
 #include "json.h"
 #include "num.h"
 #include "status_view.h"
@@ -126,6 +127,21 @@ static void print_folder(const struct page *page, const struct status_folder *fo
         add_warning(page, "events were lost; a scan is to find what they were (open gap)");
 }
 
+static void print_wal(const struct page *page, const struct status_folder *folder)
+{
+    struct buf line;
+    char size[32];
+
+    if (folder->wal_bytes <= FOLDER_WAL_LOUD_BYTES)
+        return;
+    buf_init(&line, STATUS_OUT_MAX);
+    num_human_bytes(folder->wal_bytes, size);
+    buf_addf(&line, "the journal's log has grown to %s: a program keeps a transaction open on it",
+             size);
+    add_warning(page, line.data ? line.data : "");
+    buf_deinit(&line);
+}
+
 /* What cannot be seen of the folder. */
 static void print_trouble(const struct page *page, const struct status_folder *folder)
 {
@@ -208,6 +224,7 @@ static void print_all(struct page *page)
         const struct status_folder *folder = &page->view->folders[f];
         print_folder(page, folder);
         print_trouble(page, folder);
+        print_wal(page, folder);
         for (size_t u = 0; u < folder->upload_count; u++)
             print_upload(page, &folder->uploads[u]);
     }
@@ -261,6 +278,7 @@ static void json_live_folder(struct buf *out, const struct status_folder *folder
     json_i64(out, "unreadable_dirs", folder->unreadable_dirs);
     json_i64(out, "unwatched_dirs", folder->unwatched_dirs);
     json_i64(out, "gaps", folder->gaps);
+    json_i64(out, "wal_bytes", folder->wal_bytes);
     json_i64(out, "scan_dirs", folder->scan_dirs);
     json_i64(out, "scan_entries", folder->scan_entries);
     json_text(out, "trouble", folder->trouble);

@@ -37,7 +37,7 @@ struct status_folder {
     char backend[STATUS_BACKEND_MAX];
     int64_t directories, watches, dirty_names, dirty_dirs;
     int64_t unknown_names, unreadable_dirs, unwatched_dirs;
-    int64_t gaps, scan_dirs, scan_entries;
+    int64_t gaps, scan_dirs, scan_entries, wal_bytes;
     bool journal; /* there is one that can be read: `info` is filled */
     char journal_error[STATUS_TEXT_MAX];
     struct journal_info info;

@@ -14,6 +14,10 @@ struct config_folder;
 struct err;
 struct folder;
 
+/* A log larger than this is spoken of: a program keeps a transaction open on the journal. The first
+ * index, with nobody reading, needs half of it at most (measured: 17 to 24 MB). */
+#define FOLDER_WAL_LOUD_BYTES (32 << 20)
+
 enum folder_state {
     FOLDER_STARTING, /* journal being opened and checked */
     FOLDER_INDEXING, /* first index */
@@ -40,6 +44,7 @@ struct folder_status {
     int64_t unwatched_dirs; /* polled: watch limit */
     int64_t gaps;           /* since start */
     bool gap_open;
+    int64_t wal_bytes; /* of the journal's log; beyond FOLDER_WAL_LOUD_BYTES somebody holds it */
     int64_t scan_dirs, scan_entries; /* progress of the scan under way */
     char trouble[512]; /* the last name or directory that could not be read, and why */
 };

@@ -4,6 +4,7 @@
 
 #include "clock.h"
 #include "journal.h"
+#include "num.h"
 
 struct troubled {
     int64_t unreadable, unwatched;
@@ -17,12 +18,28 @@ static int count_troubled(void *ctx, struct entry *dir)
     return 0;
 }
 
+/* A log that only grows is no loss yet, but the disk's end is one (RULES 33). */
+static void speak_of_wal(struct folder *folder, int64_t bytes)
+{
+    char text[32];
+    int64_t skipped = 0;
+    if (bytes > FOLDER_WAL_LOUD_BYTES &&
+        log_allowed(&folder->wal_limit, 60 * CLOCK_NS_PER_S, &skipped)) {
+        num_human_bytes(bytes, text);
+        log_warn("folder '%s': the log of its journal has grown to %s, because a program keeps a "
+                 "transaction open on '%s/" JOURNAL_FILE "' (an sqlite3 shell?); end it",
+                 folder->config->name, text, folder->dir);
+    }
+}
+
 void folder_refresh_status(struct folder *folder)
 {
     const struct journal_info *info = journal_info(folder->journal);
     int64_t watches = (int64_t)watch_count(folder->watch);
     const char *backend = watch_backend(folder->watch);
     struct troubled troubled = {0};
+    int64_t wal_bytes = journal_wal_bytes(folder->journal);
+    speak_of_wal(folder, wal_bytes);
     pthread_mutex_lock(&folder->lock);
     struct folder_status *status = &folder->status;
     bool count = folder->had_trouble || status->unreadable_dirs || status->unwatched_dirs;
@@ -34,6 +51,7 @@ void folder_refresh_status(struct folder *folder)
     status->backend = backend;
     status->last_seq = info->last_seq;
     status->gap_open = info->gap_open;
+    status->wal_bytes = wal_bytes;
     pthread_mutex_unlock(&folder->lock);
     if (other) {
         log_warn("folder '%s': watched by %s from now on", folder->config->name, backend);

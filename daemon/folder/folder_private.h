@@ -60,7 +60,7 @@ struct folder {
     char *barrier_dir; /* state_dir/<name>/barrier */
     struct folder_notify notify;
     struct watch *watch;
-    struct log_limit trouble_limit;
+    struct log_limit trouble_limit, wal_limit;
     pthread_t watch_thread, own_thread;
     bool watch_started, own_started;
 

@@ -33,6 +33,7 @@ static void write_folder(struct buf *out, struct folder *folder)
     json_i64(out, "unwatched_dirs", status.unwatched_dirs);
     json_i64(out, "gaps", status.gaps);
     json_bool(out, "gap_open", status.gap_open);
+    json_i64(out, "wal_bytes", status.wal_bytes);
     json_i64(out, "scan_dirs", status.scan_dirs);
     json_i64(out, "scan_entries", status.scan_entries);
     json_cstr(out, "trouble", status.trouble);

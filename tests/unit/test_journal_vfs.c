@@ -110,8 +110,7 @@ static int step_gap_end(struct life *life)
 
 static int step_checkpoint(struct life *life)
 {
-    int64_t bytes;
-    return journal_checkpoint(life->box.journal, &bytes, &life->box.err);
+    return journal_checkpoint(life->box.journal, &life->box.err);
 }
 
 static int step_load(struct life *life)
