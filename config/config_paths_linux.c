@@ -252,7 +252,7 @@ static int check_nesting(const struct config *config, size_t index, const struct
 {
     const struct config_folder *folder = &config->folders[index];
     size_t other;
-    int fd;
+    int fd = -1; /* gcc -O3 does not see that it is set */
 
     bool missing = same(folders[index], (struct identity){0});
     for (other = 0; other < index; other++)
@@ -365,7 +365,8 @@ static int identify_folder(const struct config *config, size_t index, struct ide
                            struct buf *notes, struct err *err)
 {
     struct err why = {0};
-    int fd, rc = open_folder(config, index, &fd, &why);
+    int fd = -1;
+    int rc = open_folder(config, index, &fd, &why);
 
     if (rc == ERR_NOTFOUND) {
         if (notes)
