@@ -134,10 +134,9 @@ static int open_folder(struct sim *sim, struct sim_engine *engine, struct err *e
         rc ? rc : folder_open(&engine->folder_config, engine->state, &notify, &engine->folder, err);
     rc = rc ? rc : folder_set_consumers(engine->folder, consumers, 1, err);
     if (rc == 0) {
-        static const char *const names[] = {"inotify", "fanotify", "poll"};
         sim->watch = engine->folder->watch;
         const char *backend = watch_backend(sim->watch);
-        if (strcmp(backend, names[sim->config.kernel]) != 0) {
+        if (strcmp(backend, sim_kernel_name((int)sim->config.kernel)) != 0) {
             (void)sim_wrong(sim, "the back-end is '%s'", backend);
         }
     }

@@ -2,10 +2,10 @@
  * shortens what fails to the fewest operations that still fail the same way, and prints it so that
  * it can be put into tests/sim/cases, where each file is a test.
  *
- *   sim [--seeds N] [--first S] [--twice K] [--script FILE]... [--print S] [--verbose]
+ *   sim [--seeds N] [--first S] [--twice K] [--jobs J] [--script FILE]... [--print S] [--verbose]
  *
- * --twice: every K-th seed is run again. --verbose: with the engine's log and the journal's rows.
- * Exit 0: all is well; 1: something failed. */
+ * --twice: every K-th seed is run again. --jobs: so many processes share the seeds. --verbose: with
+ * the engine's log and the journal's rows. Exit 0: all is well; 1: something failed. */
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/wait.h>
@@ -16,10 +16,15 @@
 #include "osfile.h"
 #include "sim.h"
 
-enum { SCRIPT_BYTES = 1 << 20, FAILURES_MAX = 10 };
+enum { SCRIPT_BYTES = 1 << 20, FAILURES_MAX = 10, JOBS_MAX = 64 };
+
+struct tally {
+    int64_t runs, failed, looks, commits, crashes, rows;
+};
 
 struct totals {
-    int64_t runs, failed, looks, commits, crashes, rows;
+    struct tally by_kernel[SIM_KERNELS];
+    int64_t failed;
     bool show; /* the rows of scripts */
     char dir[SIM_ROOT_PATH];
 };
@@ -27,8 +32,18 @@ struct totals {
 /* What a run says of itself to the process that judges it. */
 struct outcome {
     char why[512];
-    int64_t runs, looks, commits, crashes, rows;
+    struct tally tally;
 };
+
+static void add_tally(struct tally *to, const struct tally *from)
+{
+    to->runs += from->runs;
+    to->failed += from->failed;
+    to->looks += from->looks;
+    to->commits += from->commits;
+    to->crashes += from->crashes;
+    to->rows += from->rows;
+}
 
 /* One run; its rows are the caller's to free. */
 static void run_once(const struct totals *totals, const struct sim_script *script, struct sim *sim,
@@ -38,11 +53,11 @@ static void run_once(const struct totals *totals, const struct sim_script *scrip
     memcpy(sim->dir, totals->dir, sizeof sim->dir);
     sim_world = sim;
     sim_run(sim, script);
-    outcome->runs++;
-    outcome->looks += sim->looks;
-    outcome->commits += sim->commits;
-    outcome->crashes += sim->crashes;
-    outcome->rows += sim->replica.seq;
+    add_tally(&outcome->tally, &(struct tally){.runs = 1,
+                                               .looks = sim->looks,
+                                               .commits = sim->commits,
+                                               .crashes = sim->crashes,
+                                               .rows = sim->replica.seq});
     memcpy(outcome->why, sim->why, sizeof outcome->why);
 }
 
@@ -104,11 +119,7 @@ static void try(struct totals *totals, const struct sim_script *script, bool twi
                        WIFSIGNALED(status) ? "signal" : "exit",
                        WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status));
     }
-    totals->runs += outcome.runs;
-    totals->looks += outcome.looks;
-    totals->commits += outcome.commits;
-    totals->crashes += outcome.crashes;
-    totals->rows += outcome.rows;
+    add_tally(&totals->by_kernel[script->config.kernel], &outcome.tally);
     memcpy(why, outcome.why, sizeof outcome.why);
 }
 
@@ -154,6 +165,7 @@ static void tell_failure(struct totals *totals, struct sim_script *script, const
 {
     struct buf text;
     totals->failed++;
+    totals->by_kernel[script->config.kernel].failed++;
     printf("FAILED %s: %s\n", name, why);
     int count = script->count;
     shorten(totals, script, twice, why);
@@ -165,9 +177,11 @@ static void tell_failure(struct totals *totals, struct sim_script *script, const
     buf_deinit(&text);
 }
 
-static int run_seeds(struct totals *totals, int64_t first, int64_t count, int64_t twice)
+/* Every `step`-th seed of first, first + 1, ... up to first + count. */
+static void run_seeds(struct totals *totals, int64_t first, int64_t end, int64_t step,
+                      int64_t twice)
 {
-    for (int64_t seed = first; seed < first + count && totals->failed < FAILURES_MAX; seed++) {
+    for (int64_t seed = first; seed < end && totals->failed < FAILURES_MAX; seed += step) {
         struct sim_script script;
         char why[512], name[32];
         bool again = twice && seed % twice == 0;
@@ -178,7 +192,65 @@ static int run_seeds(struct totals *totals, int64_t first, int64_t count, int64_
             tell_failure(totals, &script, name, again, why);
         }
     }
-    return totals->failed ? 1 : 0;
+}
+
+/* Shares the seeds among processes, and adds up what they did. */
+static void run_jobs(struct totals *totals, int64_t first, int64_t count, int64_t twice,
+                     int64_t jobs)
+{
+    pid_t children[JOBS_MAX];
+    int ends[2];
+    if (pipe(ends) != 0) {
+        abort();
+    }
+    (void)fflush(stdout); /* or each child would print it, too */
+    for (int64_t job = 0; job < jobs; job++) {
+        children[job] = fork();
+        if (children[job] < 0) {
+            abort();
+        }
+        if (children[job] == 0) {
+            size_t len = strlen(totals->dir);
+            (void)snprintf(totals->dir + len, sizeof totals->dir - len, "-%lld", (long long)job);
+            run_seeds(totals, first + job, first + count, jobs, twice);
+            (void)fflush(stdout);
+            /* Less than PIPE_BUF: whole, whoever else writes. */
+            _exit(write(ends[1], totals->by_kernel, sizeof totals->by_kernel) < 0);
+        }
+    }
+    close(ends[1]);
+    for (int64_t job = 0; job < jobs; job++) {
+        int status = 0;
+        struct tally done[SIM_KERNELS];
+        bool ok = waitpid(children[job], &status, 0) == children[job] && status == 0 &&
+                  read(ends[0], done, sizeof done) == (ssize_t)sizeof done;
+        totals->failed += !ok;
+        for (int i = 0; ok && i < SIM_KERNELS; i++) {
+            add_tally(&totals->by_kernel[i], &done[i]);
+            totals->failed += done[i].failed;
+        }
+    }
+    close(ends[0]);
+}
+
+static void print_tally(const char *what, const struct tally *tally)
+{
+    printf("%-8s %lld runs, %lld failed; %lld calls of the system, %lld commits, %lld crashes, "
+           "%lld rows\n",
+           what, (long long)tally->runs, (long long)tally->failed, (long long)tally->looks,
+           (long long)tally->commits, (long long)tally->crashes, (long long)tally->rows);
+}
+
+static void print_totals(const struct totals *totals)
+{
+    struct tally sum = {0};
+    for (int i = 0; i < SIM_KERNELS; i++) {
+        if (totals->by_kernel[i].runs) {
+            print_tally(sim_kernel_name(i), &totals->by_kernel[i]);
+        }
+        add_tally(&sum, &totals->by_kernel[i]);
+    }
+    print_tally("all", &sum);
 }
 
 static int run_script(struct totals *totals, const char *path)
@@ -199,6 +271,7 @@ static int run_script(struct totals *totals, const char *path)
     if (why[0]) {
         printf("FAILED %s: %s\n", path, why);
         totals->failed++;
+        totals->by_kernel[script.config.kernel].failed++;
     }
     return why[0] != '\0';
 }
@@ -216,15 +289,15 @@ static void print_script(uint64_t seed)
 
 static int usage(void)
 {
-    (void)fprintf(stderr, "usage: sim [--seeds N] [--first S] [--twice K] [--script FILE]... "
-                          "[--print SEED] [--verbose]\n");
+    (void)fprintf(stderr, "usage: sim [--seeds N] [--first S] [--twice K] [--jobs J] "
+                          "[--script FILE]... [--print SEED] [--verbose]\n");
     return 2;
 }
 
 int main(int argc, char **argv)
 {
     struct totals totals = {0};
-    int64_t seeds = -1, first = 1, twice = 4, value = 0;
+    int64_t seeds = -1, first = 1, twice = 4, jobs = 1, value = 0;
     int rc = 0, scripts = 0;
     const char *place = access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp";
     log_setup(open("/dev/null", O_WRONLY | O_CLOEXEC), LOG_ERROR);
@@ -249,6 +322,8 @@ int main(int argc, char **argv)
             first = value;
         } else if (strcmp(option, "--twice") == 0) {
             twice = value;
+        } else if (strcmp(option, "--jobs") == 0 && value > 0 && value <= JOBS_MAX) {
+            jobs = value;
         } else if (strcmp(option, "--print") == 0) {
             print_script((uint64_t)value);
             return 0;
@@ -260,10 +335,9 @@ int main(int argc, char **argv)
     if (seeds < 0 && !scripts) {
         seeds = 100;
     }
-    int outcome = seeds > 0 ? run_seeds(&totals, first, seeds, twice) : 0;
-    printf("%lld runs, %lld failed; %lld calls of the system, %lld commits, %lld crashes, %lld "
-           "rows\n",
-           (long long)totals.runs, (long long)totals.failed, (long long)totals.looks,
-           (long long)totals.commits, (long long)totals.crashes, (long long)totals.rows);
-    return outcome ? outcome : rc;
+    if (seeds > 0) {
+        run_jobs(&totals, first, seeds, twice, jobs);
+    }
+    print_totals(&totals);
+    return rc > 1 ? rc : totals.failed != 0;
 }

@@ -7,6 +7,7 @@
 
 #include "clock.h"
 #include "sim.h"
+#include "watch.h"
 
 enum { HEALED_WAIT_S = 900 }; /* longer than the longest back-off of a look */
 
@@ -111,13 +112,25 @@ static bool do_op(struct sim *sim, const struct sim_op *op)
     }
 }
 
+/* Every directory of the tree is watched, and nothing that left it. */
+static bool check_watches(struct sim *sim)
+{
+    size_t dirs = 1;
+    for (int i = 0; i < sim->replica.count; i++) {
+        dirs += sim->replica.entries[i].type == ENTRY_DIR;
+    }
+    bool limited = sim->config.kernel == SIM_INOTIFY && sim->config.watch_max < SIM_NODES;
+    return limited || sim->config.kernel == SIM_POLL || watch_count(sim->watch) == dirs ||
+           sim_wrong(sim, "%zu directories, %zu watches", dirs, watch_count(sim->watch));
+}
+
 static bool final_sync(struct sim *sim, bool links, const char *when)
 {
     bool done = false;
     char why[sizeof sim->why];
     bool ok = sim_engine_sync(sim, &done) && sim_check_rows(sim) &&
               (done || sim_wrong(sim, "the root is there, and a sync says it is not")) &&
-              sim_check_disk(sim, links);
+              sim_check_disk(sim, links) && check_watches(sim);
     if (!ok) {
         (void)snprintf(why, sizeof why, "%.440s (%s)", sim->why, when);
         memcpy(sim->why, why, sizeof why);

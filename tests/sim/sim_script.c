@@ -39,6 +39,13 @@ static const char *const words[SIM_KINDS] = {
 };
 static const char letters[SIM_NAMES + 1] = "abcdei";
 
+const char *sim_kernel_name(int kernel)
+{
+    static const char *const names[SIM_KERNELS] = {
+        [SIM_INOTIFY] = "inotify", [SIM_FANOTIFY] = "fanotify", [SIM_POLL] = "poll"};
+    return names[kernel];
+}
+
 static void add_path(const struct sim_path *path, struct buf *out)
 {
     if (path->depth == 0) {

@@ -13,6 +13,8 @@ enum { SIM_OPS_MAX = 256 };
 /* How the engine learns of changes. The numbers stand in scripts. */
 enum sim_kernel_kind { SIM_INOTIFY, SIM_FANOTIFY, SIM_POLL, SIM_KERNELS };
 
+const char *sim_kernel_name(int kernel);
+
 struct sim_config {
     uint64_t seed; /* of what the system gives out as random */
     int64_t settle_ms, delay_ms;
