@@ -20,6 +20,7 @@ enum {
     HEAD_BYTES = 24,
     UNLIMITED = 100,           /* a queue of more records than this is one without a limit */
     PIDS = 2,                  /* users of the simulated system */
+    PID_FIRST = 5000000,       /* no kernel gives such numbers, so /proc knows nothing of them */
     NODE_BARRIERS = SIM_NODES, /* stands for the directory of the barriers */
 };
 
@@ -76,7 +77,7 @@ void sim_fanotify_tell(struct sim *sim, const struct sim_event *event)
         [TOLD_CLOSE] = FAN_CLOSE_WRITE, [TOLD_ATTRIB] = FAN_ATTRIB, [TOLD_RENAME] = FAN_RENAME,
         [TOLD_LINKS] = FAN_ATTRIB};
     struct sim_fan_record record = {.mask = masks[event->kind] | (event->dir ? FAN_ONDIR : 0),
-                                    .pid = 100 + (int32_t)(sim->told++ / 8 % PIDS),
+                                    .pid = PID_FIRST + (int32_t)(sim->told++ / 8 % PIDS),
                                     .place = event->place,
                                     .target = event->place.node};
     if (event->kind == TOLD_RENAME) {
