@@ -6,6 +6,7 @@
  * thread. */
 #include "osfile.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/file.h>
@@ -21,6 +22,12 @@
 #define OSFILE_CHUNK      16384
 #define OSFILE_PID_BYTES  24
 #define OSFILE_NAME_BYTES 256
+#define MACHINE_FILE      "/etc/machine-id"
+#define MACHINE_BYTES_MAX 128
+
+#if OSFILE_CWD != AT_FDCWD
+#error "it is handed to the *at calls"
+#endif
 
 int osfile_open_dir(const char *path, struct err *err)
 {
@@ -233,6 +240,121 @@ int osfile_replace(int dirfd, const char *name, const void *bytes, size_t len, s
     return 0;
 }
 
+int osfile_make(int dirfd, const char *name, struct err *err)
+{
+    int fd = openat(dirfd, name, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+
+    if (fd < 0)
+        return err_os(err, errno, "cannot open '%s'", name);
+    (void)close(fd); /* nothing was written */
+    return 0;
+}
+
+int osfile_exists(int dirfd, const char *name, struct err *err)
+{
+    if (faccessat(dirfd, name, F_OK, 0) == 0)
+        return 1;
+    return errno == ENOENT ? 0 : err_os(err, errno, "cannot look for '%s'", name);
+}
+
+int osfile_size(int dirfd, const char *name, int64_t *out, struct err *err)
+{
+    struct stat st = {0};
+
+    if (fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW) != 0 && errno != ENOENT)
+        return err_os(err, errno, "cannot look at '%s'", name);
+    *out = st.st_size;
+    return 0;
+}
+
+int osfile_move_aside(int dirfd, const char *from, const char *to, struct err *err)
+{
+    if (faccessat(dirfd, to, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
+        return err_set(err, ERR_EXISTS, 0, "cannot move '%s' aside: '%s' exists", from, to);
+    if (renameat(dirfd, from, dirfd, to) != 0 && errno != ENOENT)
+        return err_os(err, errno, "cannot move '%s' aside to '%s'", from, to);
+    return 0;
+}
+
+int osfile_check_readable(int dirfd, const char *name, struct err *err)
+{
+    char bytes[OSFILE_CHUNK];
+    int code = 0;
+    int fd = openat(dirfd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+
+    if (fd < 0)
+        return errno == ENOENT ? 0 : err_os(err, errno, "cannot read '%s'", name);
+    for (off_t at = 0;;) {
+        ssize_t n = pread(fd, bytes, sizeof bytes, at);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            code = err_os(err, errno,
+                          "cannot read '%s'; it is kept; check the disk and the "
+                          "system's log",
+                          name);
+        if (n <= 0)
+            break;
+        at += n;
+    }
+    (void)close(fd); /* only read */
+    return code;
+}
+
+int osfile_sync_dir(int dirfd, const char *path, struct err *err)
+{
+    if (fsync(dirfd) != 0)
+        return err_os(err, errno, "cannot sync the directory '%s'", path);
+    return 0;
+}
+
+int osfile_list(int dirfd, int (*visit)(void *ctx, const char *name, struct err *err), void *ctx,
+                struct err *err)
+{
+    int code = 0;
+    int fd = openat(dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC); /* a position of its own */
+    DIR *list = fd < 0 ? NULL : fdopendir(fd);
+
+    if (!list) {
+        code = err_os(err, errno, "cannot list a directory");
+        if (fd >= 0)
+            (void)close(fd); /* opened to list only */
+        return code;
+    }
+    errno = 0;
+    for (struct dirent *entry; code == 0 && (entry = readdir(list)); errno = 0)
+        if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
+            code = visit(ctx, entry->d_name, err);
+    if (code == 0 && errno != 0)
+        code = err_os(err, errno, "cannot list a directory");
+    (void)closedir(list); /* was only read */
+    return code;
+}
+
+int osfile_spool(int dirfd, struct err *err)
+{
+    char name[OSFILE_NAME_BYTES];
+    int rc = temporary_name("spool", name, err);
+
+    if (rc != 0)
+        return rc;
+    int fd = openat(dirfd, name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (fd < 0)
+        return err_os(err, errno, "cannot make '%s'", name);
+    (void)unlinkat(dirfd, name, 0); /* from now on it lives by its descriptor; else it is litter */
+    return fd;
+}
+
+bool osfile_identify(const char *path, struct osfile_identity *out)
+{
+    struct stat st;
+
+    if (stat(path, &st) != 0)
+        return false;
+    *out = (struct osfile_identity){.volume = st.st_dev, .low = st.st_ino};
+    return true;
+}
+
 /* The number the lock's holder wrote, or 0. */
 static int64_t read_holder(int fd)
 {
@@ -311,4 +433,9 @@ int osfile_random(void *out, size_t len, struct err *err)
         len -= (size_t)n;
     }
     return 0;
+}
+
+int osfile_machine(struct buf *out, struct err *err)
+{
+    return osfile_read(AT_FDCWD, MACHINE_FILE, MACHINE_BYTES_MAX, out, err);
 }

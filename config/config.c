@@ -3,10 +3,8 @@
  * Walks what ini.c hands over, makes a section's struct with the table's defaults at each header
  * and sets one option a line, with the place of each remembered for messages and for `config
  * show`. Leaves values to config_option.c, checks across keys to config_check.c, the disk to
- * config_paths_linux.c. Any thread. */
+ * config_paths_linux.c and config_paths_windows.c. Any thread. */
 #include "config.h"
-
-#include <fcntl.h>
 
 #include "buf.h"
 #include "config_option.h"
@@ -322,31 +320,25 @@ out:
 int config_load(const char *path, struct config **out, struct err *err)
 {
     struct buf text;
-    char *cwd = getcwd(NULL, 0); /* allocates, as glibc and musl do */
     char *absolute = NULL;
     char *base_dir = NULL;
-    int rc;
 
     buf_init(&text, CONFIG_FILE_MAX);
-    if (*path == '/')
-        absolute = strdup(path);
-    else if (cwd && asprintf(&absolute, "%s/%s", cwd, path) < 0)
-        absolute = NULL;
-    if (absolute)
-        base_dir = strndup(absolute, (size_t)(strrchr(absolute, '/') - absolute) + 1);
+    int rc = config_absolute_path(path, &absolute, err);
+    if (rc != 0)
+        goto out;
+    base_dir = strndup(absolute, (size_t)(strrchr(absolute, '/') - absolute) + 1);
     if (!base_dir) {
-        rc = err_set(err, cwd ? ERR_NOMEM : ERR_NOTFOUND, 0, "cannot load '%s': %s", path,
-                     cwd ? "out of memory" : "the current directory is gone");
+        rc = err_set(err, ERR_NOMEM, 0, "cannot load '%s': out of memory", path);
         goto out;
     }
-    rc = osfile_read(AT_FDCWD, absolute, CONFIG_FILE_MAX, &text, err);
+    rc = osfile_read(OSFILE_CWD, absolute, CONFIG_FILE_MAX, &text, err);
     if (rc != 0)
         goto out;
     rc = config_parse(absolute, base_dir, text.data ? text.data : "", text.len, out, err);
 out:
     free(base_dir);
     free(absolute);
-    free(cwd);
     buf_deinit(&text);
     return rc;
 }

@@ -102,6 +102,9 @@ int config_check_text(const struct config *config, struct err *err);
  * path is taken from base_dir; doubled slashes and "." are dropped, ".." is kept, since it means
  * something else behind a symbolic link. Caller frees *out. */
 int config_resolve_path(const char *base_dir, const char *text, char **out, struct err *err);
+/* The path of a file as the command line names it, taken from the current directory; nothing else
+ * is changed. Directories are parted by / in it. Caller frees *out. */
+int config_absolute_path(const char *path, char **out, struct err *err);
 /* Where the state goes when nothing is said: caller frees *out. */
 int config_default_state_dir(char **out, struct err *err);
 

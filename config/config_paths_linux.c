@@ -126,6 +126,32 @@ out:
     return rc;
 }
 
+int config_absolute_path(const char *path, char **out, struct err *err)
+{
+    char *cwd = NULL, *absolute = NULL;
+    int rc = 0;
+
+    if (*path == '/') {
+        absolute = strdup(path);
+    } else {
+        cwd = getcwd(NULL, 0); /* allocates, as glibc and musl do */
+        if (!cwd) {
+            rc = err_set(err, ERR_NOTFOUND, 0, "cannot load '%s': the current directory is gone",
+                         path);
+            goto out;
+        }
+        if (asprintf(&absolute, "%s/%s", cwd, path) < 0)
+            absolute = NULL;
+    }
+    if (absolute)
+        *out = absolute;
+    else
+        rc = err_set(err, ERR_NOMEM, 0, "cannot load '%s': out of memory", path);
+out:
+    free(cwd);
+    return rc;
+}
+
 int config_default_state_dir(char **out, struct err *err)
 {
     char path[PATH_BYTES_MAX];

@@ -3,10 +3,6 @@
  * journal_load.c, consumers and purging in journal_consumer.c. The folder's thread. */
 #include "journal.h"
 
-#include <errno.h>
-#include <fcntl.h>
-#include <sys/stat.h>
-
 #include "clock.h"
 #include "err.h"
 #include "journal_id.h"
@@ -17,7 +13,6 @@
 #include "sums.h"
 
 #define PATH_BYTES_MAX 4096 /* of the state directory */
-#define READ_BYTES     16384
 
 int journal_begin(struct journal *journal, struct err *err)
 {
@@ -177,11 +172,12 @@ static int open_database(struct journal *journal, const char *dir, struct err *e
     if (len < 0 || (size_t)len >= sizeof path)
         return err_set(err, ERR_LIMIT, 0, "state directory '%.64s...': path too long", dir);
     /* SQLite gives -wal and -shm the database's mode; it would itself create it 0644. */
-    int fd = openat(journal->dirfd, JOURNAL_FILE, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-    if (fd < 0)
-        return err_os(err, errno, "cannot open the journal '%s'", path);
-    (void)close(fd); /* nothing was written */
-    int code = sql_open(&journal->sql, "journal", path, SQLITE_OPEN_READWRITE, err);
+    int code = osfile_make(journal->dirfd, JOURNAL_FILE, err);
+    if (code) {
+        (void)err_prefix(err, "journal '%s'", path); /* code is kept above */
+        return code;
+    }
+    code = sql_open(&journal->sql, "journal", path, SQLITE_OPEN_READWRITE, err);
     if (code == 0)
         code = schema_version(&journal->sql, &schema_journal, &version, err);
     if (code == 0)
@@ -243,43 +239,6 @@ void journal_close(struct journal *journal)
     free(journal);
 }
 
-/* Renames dirfd/from unless it is absent; never over something. */
-static int rename_aside(int dirfd, const char *from, const char *to, struct err *err)
-{
-    if (faccessat(dirfd, to, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
-        return err_set(err, ERR_EXISTS, 0, "cannot move '%s' aside: '%s' exists", from, to);
-    if (renameat(dirfd, from, dirfd, to) != 0 && errno != ENOENT)
-        return err_os(err, errno, "cannot move '%s' aside to '%s'", from, to);
-    return 0;
-}
-
-/* Can all of dirfd/name be read? SQLite calls a read that fails with EIO a malformed file (its unix
- * VFS gives SQLITE_IOERR_CORRUPTFS, of which the statement makes SQLITE_CORRUPT), and a disk that
- * fails today is no reason to give up the journal on it. */
-static int check_readable(int dirfd, const char *name, struct err *err)
-{
-    char bytes[READ_BYTES];
-    int code = 0;
-    int fd = openat(dirfd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-    if (fd < 0)
-        return errno == ENOENT ? 0 : err_os(err, errno, "cannot read '%s'", name);
-    for (off_t at = 0;;) {
-        ssize_t n = pread(fd, bytes, sizeof bytes, at);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
-            code = err_os(err, errno,
-                          "cannot read '%s'; it is kept; check the disk and the "
-                          "system's log",
-                          name);
-        if (n <= 0)
-            break;
-        at += n;
-    }
-    (void)close(fd); /* only read */
-    return code;
-}
-
 int journal_move_aside(const char *dir, struct err *err)
 {
     /* The database first: should the machine stop in between, SQLite drops a log that stands
@@ -291,7 +250,10 @@ int journal_move_aside(const char *dir, struct err *err)
     int code = dirfd < 0 ? dirfd : 0;
     for (size_t i = 0; code == 0 && i + 1 < ARRAY_LEN(suffixes); i++) { /* -shm holds nothing */
         (void)snprintf(from, sizeof from, "%s%s", JOURNAL_FILE, suffixes[i]); /* fits */
-        code = check_readable(dirfd, from, err);
+        /* SQLite calls a read that fails with EIO a malformed file (its unix VFS gives
+         * SQLITE_IOERR_CORRUPTFS, of which the statement makes SQLITE_CORRUPT), and a disk that
+         * fails today is no reason to give up the journal on it. */
+        code = osfile_check_readable(dirfd, from, err);
     }
     clock_format_ms(clock_wall_ms(), stamp);
     for (char *colon = stamp; (colon = strchr(colon, ':')) != NULL;)
@@ -299,14 +261,14 @@ int journal_move_aside(const char *dir, struct err *err)
     for (size_t i = 0; code == 0 && i < ARRAY_LEN(suffixes); i++) {
         (void)snprintf(from, sizeof from, "%s%s", JOURNAL_FILE, suffixes[i]); /* both fit */
         (void)snprintf(to, sizeof to, "%s.corrupt-%s%s", JOURNAL_FILE, stamp, suffixes[i]);
-        code = rename_aside(dirfd, from, to, err);
+        code = osfile_move_aside(dirfd, from, to, err);
     }
     if (code == 0 && journal_id_read(dirfd, &id, NULL) == ERR_CORRUPT) {
         (void)snprintf(to, sizeof to, "%s.corrupt-%s", JOURNAL_ID_FILE, stamp); /* fits */
-        code = rename_aside(dirfd, JOURNAL_ID_FILE, to, err);
+        code = osfile_move_aside(dirfd, JOURNAL_ID_FILE, to, err);
     }
-    if (code == 0 && fsync(dirfd) != 0)
-        code = err_os(err, errno, "cannot sync the directory '%s'", dir);
+    if (code == 0)
+        code = osfile_sync_dir(dirfd, dir, err);
     if (dirfd >= 0)
         (void)close(dirfd); /* a directory: nothing to lose */
     return code;
@@ -397,9 +359,8 @@ int journal_checkpoint(struct journal *journal, struct err *err)
 
 int64_t journal_wal_bytes(const struct journal *journal)
 {
-    struct stat wal;
+    int64_t bytes = 0;
     /* What cannot be looked at shows in the next commit; this is a gauge. */
-    return fstatat(journal->dirfd, JOURNAL_FILE "-wal", &wal, AT_SYMLINK_NOFOLLOW) == 0
-               ? (int64_t)wal.st_size
-               : 0;
+    (void)osfile_size(journal->dirfd, JOURNAL_FILE "-wal", &bytes, NULL);
+    return bytes;
 }

@@ -3,12 +3,10 @@
  *   spoor-journal 1
  *   id 5f0c...          32 hexadecimal digits, random
  *   epoch 1790000000000
- *   machine 9a41...     SHA-256 of "spoor journal" and machine-id(5), cut to 32 digits: that page
- *                       asks never to show the id itself
+ *   machine 9a41...     SHA-256 of "spoor journal" and the machine's id, cut to 32 digits:
+ *                       machine-id(5) asks never to show the id itself
  */
 #include "journal_id.h"
-
-#include <fcntl.h>
 
 #include "buf.h"
 #include "err.h"
@@ -19,7 +17,6 @@
 
 #define FILE_BYTES_MAX 512
 #define FIRST_LINE     "spoor-journal 1"
-#define MACHINE_FILE   "/etc/machine-id"
 #define MACHINE_SALT   "spoor journal\n"
 #define ID_BYTES       16
 #define HEX_DIGITS     "0123456789abcdef"
@@ -42,8 +39,7 @@ static void read_machine(char *out, size_t size)
     uint8_t digest[SHA256_SIZE];
     buf_init(&text, FILE_BYTES_MAX);
     buf_add_str(&text, MACHINE_SALT);
-    if (osfile_read(AT_FDCWD, MACHINE_FILE, 128, &text, NULL) == 0 && buf_ok(&text) &&
-        text.len > sizeof MACHINE_SALT) {
+    if (osfile_machine(&text, NULL) == 0 && buf_ok(&text) && text.len > sizeof MACHINE_SALT) {
         sha256(text.data, text.len, digest);
         add_hex_text(out, size, digest, ID_BYTES);
     } else {

@@ -2,10 +2,8 @@
  * was confirmed to the client survives power loss here too. The thread that opened it. */
 #include "mirror.h"
 
-#include <errno.h>
-#include <fcntl.h>
-
 #include "err.h"
+#include "osfile.h"
 #include "query.h"
 #include "reader.h"
 #include "replay.h"
@@ -64,11 +62,12 @@ static int open_database(struct mirror *mirror, const char *path, struct err *er
 {
     int version;
     /* SQLite would make it 0644. */
-    int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-    if (fd < 0)
-        return err_os(err, errno, "cannot open the mirror '%s'", path);
-    (void)close(fd); /* nothing was written */
-    int code = sql_open(&mirror->sql, "mirror", path, SQLITE_OPEN_READWRITE, err);
+    int code = osfile_make(OSFILE_CWD, path, err);
+    if (code) {
+        (void)err_prefix(err, "mirror"); /* code is kept above */
+        return code;
+    }
+    code = sql_open(&mirror->sql, "mirror", path, SQLITE_OPEN_READWRITE, err);
     if (code == 0)
         code = schema_version(&mirror->sql, &schema_mirror, &version, err);
     if (code == 0)

@@ -2,9 +2,6 @@
  * in reader_tree.c. The thread that opened it. */
 #include "reader.h"
 
-#include <errno.h>
-#include <fcntl.h>
-
 #include "buf.h"
 #include "err.h"
 #include "journal_id.h"
@@ -40,10 +37,14 @@ static int open_database(struct reader *reader, const char *dir, struct err *err
     int len = snprintf(path, sizeof path, "%s/%s", dir, JOURNAL_FILE);
     if (len < 0 || (size_t)len >= sizeof path)
         return err_set(err, ERR_LIMIT, 0, "state directory '%.64s...': path too long", dir);
-    if (faccessat(reader->dirfd, JOURNAL_FILE, F_OK, 0) != 0)
-        return errno == ENOENT ? no_journal(path, err)
-                               : err_os(err, errno, "cannot open the journal '%s'", path);
-    int code = reserve_check_map(reader->dirfd, err);
+    int code = osfile_exists(reader->dirfd, JOURNAL_FILE, err);
+    if (code == 0)
+        return no_journal(path, err);
+    if (code < 0) {
+        (void)err_prefix(err, "journal '%s'", path); /* code is kept above */
+        return code;
+    }
+    code = reserve_check_map(reader->dirfd, err);
     if (code == 0)
         code = sql_open(&reader->sql, "journal", path, SQLITE_OPEN_READONLY, err);
     if (code == 0)

@@ -4,9 +4,7 @@
  * thousands of clients that report now and then. The HTTP thread. */
 #include "collect_store.h"
 
-#include <dirent.h>
 #include <errno.h>
-#include <sys/stat.h>
 
 #include "buf.h"
 #include "collect.h"
@@ -19,7 +17,6 @@
 
 #define STORE_LOCK     "collect.lock"
 #define STORE_SUFFIX   ".db"
-#define STORE_PATH_MAX 4096
 #define SPOOL_PIECE    (256 << 10) /* bytes written at a time */
 #define SPOOL_LINE_MAX (8 << 20)   /* a path of TREE_DEPTH_MAX names, each byte escaped */
 
@@ -57,35 +54,12 @@ static bool id_of_file(const char *name, char out[JOURNAL_ID_SIZE])
     return collect_store_is_id(out);
 }
 
-/* Calls `visit` for each journal there is a file of. */
-static int each_journal(struct collect_store *store,
-                        int (*visit)(struct collect_store *store, const char *journal, void *ctx,
-                                     struct err *err),
-                        void *ctx, struct err *err)
+static int count_journal(void *ctx, const char *name, struct err *err)
 {
+    struct collect_store *store = ctx;
     char journal[JOURNAL_ID_SIZE];
-    int code = 0;
-    DIR *dir = opendir(store->dir);
-    if (!dir)
-        return err_os(err, errno, "cannot list store '%s'", store->dir);
-    errno = 0;
-    for (struct dirent *entry; !code && (entry = readdir(dir)); errno = 0) {
-        if (id_of_file(entry->d_name, journal))
-            code = visit(store, journal, ctx, err);
-    }
-    if (!code && errno)
-        code = err_os(err, errno, "cannot list store '%s'", store->dir);
-    (void)closedir(dir); /* was only read */
-    return code;
-}
-
-static int count_journal(struct collect_store *store, const char *journal, void *ctx,
-                         struct err *err)
-{
-    (void)journal;
-    (void)ctx;
     (void)err;
-    store->journals++;
+    store->journals += id_of_file(name, journal);
     return 0;
 }
 
@@ -113,7 +87,9 @@ int collect_store_open(const char *dir, struct collect_store **out, struct err *
         (void)err_prefix(err, "another collector uses store '%s'", dir); /* code is kept above */
         goto out;
     }
-    code = each_journal(store, count_journal, NULL, err);
+    code = osfile_list(store->dirfd, count_journal, store, err);
+    if (code)
+        (void)err_prefix(err, "store '%s'", dir); /* code is kept above */
 
 out:
     if (code)
@@ -160,12 +136,11 @@ static struct slot *oldest(struct collect_store *store)
     return best;
 }
 
-static bool exists(const struct collect_store *store, const char *journal)
+static int exists(const struct collect_store *store, const char *journal, struct err *err)
 {
-    char path[STORE_PATH_MAX];
-    struct stat facts;
-    int len = snprintf(path, sizeof path, "%s/%s" STORE_SUFFIX, store->dir, journal);
-    return len > 0 && (size_t)len < sizeof path && stat(path, &facts) == 0;
+    char name[JOURNAL_ID_SIZE + sizeof STORE_SUFFIX];
+    (void)snprintf(name, sizeof name, "%s" STORE_SUFFIX, journal); /* is_id(): it fits */
+    return osfile_exists(store->dirfd, name, err);
 }
 
 int collect_store_get(struct collect_store *store, const char *journal, bool create,
@@ -173,7 +148,9 @@ int collect_store_get(struct collect_store *store, const char *journal, bool cre
 {
     struct slot *slot = find(store, journal);
     if (!slot) {
-        bool there = exists(store, journal);
+        int there = exists(store, journal, err);
+        if (there < 0)
+            return there;
         if (!there && !create)
             return err_set(err, ERR_NOTFOUND, 0, "journal '%s': nothing was received of it",
                            journal);
@@ -227,19 +204,28 @@ void collect_store_write_cursor(struct buf *out, const struct mirror_cursor *cur
     buf_add_char(out, '\n');
 }
 
-static int list_journal(struct collect_store *store, const char *journal, void *ctx,
-                        struct err *err)
+struct listing {
+    struct collect_store *store;
+    struct buf *out;
+};
+
+static int list_journal(void *ctx, const char *name, struct err *err)
 {
+    struct listing *listing = ctx;
     struct mirror *mirror;
-    int code = collect_store_get(store, journal, false, &mirror, err);
+    char journal[JOURNAL_ID_SIZE];
+    if (!id_of_file(name, journal))
+        return 0;
+    int code = collect_store_get(listing->store, journal, false, &mirror, err);
     if (!code)
-        collect_store_write_cursor(ctx, mirror_cursor(mirror));
+        collect_store_write_cursor(listing->out, mirror_cursor(mirror));
     return code;
 }
 
 int collect_store_list(struct collect_store *store, struct buf *out, struct err *err)
 {
-    return each_journal(store, list_journal, out, err);
+    struct listing listing = {store, out};
+    return osfile_list(store->dirfd, list_journal, &listing, err);
 }
 
 struct spool {
@@ -279,24 +265,17 @@ static int spool_entry(void *ctx, const struct reader_entry *entry)
 int collect_store_spool(struct collect_store *store, const char *journal, int *fd, int64_t *size,
                         struct err *err)
 {
-    char path[STORE_PATH_MAX];
     struct spool spool = {.fd = -1, .err = err};
     struct mirror *mirror;
     buf_init(&spool.lines, SPOOL_PIECE + SPOOL_LINE_MAX);
     int code = collect_store_get(store, journal, false, &mirror, err);
     if (code)
         goto out;
-    int len = snprintf(path, sizeof path, "%s/spool-XXXXXX", store->dir);
-    if (len < 0 || (size_t)len >= sizeof path) {
-        code = err_set(err, ERR_LIMIT, 0, "cannot spool tree: store's path is too long");
-        goto out;
-    }
-    spool.fd = mkstemp(path); /* 0600 */
+    spool.fd = osfile_spool(store->dirfd, err);
     if (spool.fd < 0) {
-        code = err_os(err, errno, "cannot make spool file '%s'", path);
+        code = spool.fd;
         goto out;
     }
-    (void)unlink(path); /* from now on it lives by its descriptor; else it is only litter */
     code = mirror_tree(mirror, spool_entry, &spool, err);
     if (!code)
         code = spool_flush(&spool);

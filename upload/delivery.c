@@ -6,13 +6,12 @@
  * also finds a batch that the server took while its answer was lost. The upload's thread. */
 #include "delivery.h"
 
-#include <sys/stat.h>
-
 #include "clock.h"
 #include "config.h"
 #include "err.h"
 #include "log.h"
 #include "num.h"
+#include "osfile.h"
 #include "post.h"
 #include "reader.h"
 #include "retry.h"
@@ -22,8 +21,8 @@
 struct delivery {
     struct upload_journal journal;
     struct delivery_shared *shared;
-    struct reader *reader; /* NULL: not open */
-    struct stat file;      /* of the journal file behind `reader` */
+    struct reader *reader;       /* NULL: not open */
+    struct osfile_identity file; /* of the journal file behind `reader` */
     struct journal_info info;
     int64_t acked;
     int64_t batch_last; /* of the stored batch, 0 none */
@@ -199,15 +198,14 @@ static int take_consumer(void *ctx, const struct reader_consumer *consumer)
 }
 
 /* A journal that was moved aside after a corruption leaves us with a file that nobody writes any
- * more: told by its inode. */
+ * more: told by its identity. */
 static int open_reader(struct delivery *delivery, struct err *err)
 {
     char path[4096];
-    struct stat now = {0};
+    struct osfile_identity now = {0};
     int len = snprintf(path, sizeof path, "%s/%s", delivery->journal.dir, JOURNAL_FILE);
-    bool known = len > 0 && (size_t)len < sizeof path && stat(path, &now) == 0;
-    if (delivery->reader && known && now.st_ino == delivery->file.st_ino &&
-        now.st_dev == delivery->file.st_dev)
+    bool known = len > 0 && (size_t)len < sizeof path && osfile_identify(path, &now);
+    if (delivery->reader && known && memcmp(&now, &delivery->file, sizeof now) == 0)
         return 0;
     reader_close(delivery->reader);
     delivery->reader = NULL;
