@@ -29,6 +29,7 @@ struct plan {
     struct facts *facts;
     struct plan_item *items; /* one for each fact, same index (fact->clock - 1) */
     size_t count;
+    bool weak;      /* as in struct reconcile_input */
     size_t waiting; /* items that still want something or hold a victim */
     struct script *script;
     int64_t next_seq;

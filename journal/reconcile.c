@@ -41,12 +41,20 @@ static bool better_source(const struct fact *fact, const struct entry *x, const 
     return x_dir != y_dir ? x_dir : x->id < y->id;
 }
 
+/* Where identities do not last, a number may have come to another file: size and time must agree. A
+ * directory has neither; it is listed wherever it turns up. */
+static bool may_be(const struct plan *plan, const struct fact *fact, const struct entry *entry)
+{
+    return !plan->weak || entry->type != ENTRY_FILE ||
+           (entry->size == fact->attrs.size && entry->mtime_ns == fact->attrs.mtime_ns);
+}
+
 static struct entry *find_source(const struct plan *plan, const struct fact *fact)
 {
     struct entry *best = NULL;
     struct entry *entry = tree_first(plan->tree, fact->file);
     for (; entry; entry = tree_next(entry)) {
-        if (fact_is(fact, entry) && is_freed(plan, entry) &&
+        if (fact_is(fact, entry) && is_freed(plan, entry) && may_be(plan, fact, entry) &&
             (!best || better_source(fact, entry, best))) {
             best = entry;
         }
@@ -111,6 +119,7 @@ int reconcile(struct tree *tree, const struct reconcile_input *input, struct scr
     struct plan plan = {.tree = tree,
                         .facts = input->facts,
                         .count = facts_count(input->facts),
+                        .weak = input->weak,
                         .script = script,
                         .next_seq = input->next_seq};
     int rc = consistent(&state);

@@ -24,6 +24,7 @@ struct tree;
 struct reconcile_input {
     struct facts *facts;
     bool defer;       /* a directory that could hold a missing entry is not listed yet */
+    bool weak;        /* identities do not last (RULES 2): a file's alone is no proof of a move */
     int64_t next_seq; /* of the first row; a created entry's id is the seq of its row */
 };
 

@@ -338,6 +338,15 @@ struct entry_attrs tree_attrs(const struct entry *entry)
     return attrs;
 }
 
+bool tree_agrees(const struct entry *entry, enum entry_type type, const struct entry_attrs *attrs)
+{
+    if (entry->type != type || type == ENTRY_DIR) {
+        return entry->type == type;
+    }
+    return entry->size == attrs->size && entry->mtime_ns == attrs->mtime_ns &&
+           bytes_equal(bytes_of(entry->target, entry->target_len), attrs->target);
+}
+
 struct entry *tree_find(const struct tree *tree, const struct entry *parent, struct bytes name)
 {
     struct entry *entry = tree_chain_name(tree, parent, name);

@@ -90,6 +90,8 @@ int tree_exchange(struct tree *tree, struct entry *x, struct entry *y);
 void tree_rekey(struct tree *tree, struct entry *entry, struct file_id file);
 int tree_set_attrs(struct entry *entry, const struct entry_attrs *attrs);
 struct entry_attrs tree_attrs(const struct entry *entry);
+/* Could this be the entry under another identity: same type, size and time, or target? */
+bool tree_agrees(const struct entry *entry, enum entry_type type, const struct entry_attrs *attrs);
 
 /* What is loaded under this name. */
 struct entry *tree_find(const struct tree *tree, const struct entry *parent, struct bytes name);

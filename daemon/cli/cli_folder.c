@@ -26,6 +26,7 @@ struct adoption {
     struct disk disk;
     struct journal_info info;
     struct file_id there;
+    int64_t fs_type; /* of what is there */
     struct buf lines;
     struct compare compare;
 };
@@ -77,7 +78,12 @@ static int look_at_both(struct adoption *adoption, struct err *err)
                       adoption->folder->path);
     }
     adoption->disk.ops->close(adoption->disk.ctx, root);
-    if (!adoption->info.root_known || file_id_equal(adoption->info.root, adoption->there)) {
+    rc = disk_linux_fs_type(&adoption->disk, &adoption->fs_type, err);
+    if (rc != 0) {
+        return rc;
+    }
+    if (!adoption->info.root_known || (file_id_equal(adoption->info.root, adoption->there) &&
+                                       adoption->info.root_fs_type == adoption->fs_type)) {
         return err_set(err, ERR_CONFLICT, 0,
                        "folder '%s': '%s' is the directory that is journaled: there is nothing to "
                        "adopt",
@@ -86,20 +92,21 @@ static int look_at_both(struct adoption *adoption, struct err *err)
     return count_differences(adoption, err);
 }
 
-static void say_identity(const char *what, struct file_id file)
+static void say_identity(const char *what, struct file_id file, int64_t fs_type)
 {
     char born[CLOCK_TEXT_SIZE];
     clock_format_ns((int64_t)file.b, born);
-    cli_say("  %-9s inode %llu, made %s", what, (unsigned long long)file.a,
-            file.b ? born : "at an unknown time");
+    cli_say("  %-9s inode %llu, made %s, file system of type %llx", what,
+            (unsigned long long)file.a, file.b ? born : "at an unknown time",
+            (unsigned long long)fs_type);
 }
 
 static void say_both(const struct adoption *adoption)
 {
     cli_say("%s: '%s' is another directory than the one that is journaled", adoption->folder->name,
             adoption->folder->path);
-    say_identity("journaled", adoption->info.root);
-    say_identity("there now", adoption->there);
+    say_identity("journaled", adoption->info.root, adoption->info.root_fs_type);
+    say_identity("there now", adoption->there, adoption->fs_type);
     cli_say("  %lld entries are journaled; %lld differences from what is there now%s",
             (long long)adoption->compare.entries, (long long)adoption->compare.differences,
             adoption->compare.differences
@@ -113,7 +120,6 @@ static int adopt(struct adoption *adoption, struct err *err)
     const char *state_dir = adoption->config->daemon.state_dir;
     struct buf request, answer;
     struct journal *journal = NULL;
-    int64_t fs_type = 0;
     buf_init(&request, CONTROL_REQUEST_MAX);
     buf_init(&answer, CONTROL_LINE_MAX);
     json_begin(&request);
@@ -137,9 +143,8 @@ static int adopt(struct adoption *adoption, struct err *err)
     if (dir >= 0) {
         (void)close(dir); /* opened to look only */
     }
-    rc = lock < 0 ? lock : disk_linux_fs_type(&adoption->disk, &fs_type, err);
-    rc = rc ? rc : journal_open(adoption->dir.data, adoption->folder->name, &journal, err);
-    rc = rc ? rc : journal_set_root(journal, adoption->there, fs_type, err);
+    rc = lock < 0 ? lock : journal_open(adoption->dir.data, adoption->folder->name, &journal, err);
+    rc = rc ? rc : journal_set_root(journal, adoption->there, adoption->fs_type, err);
     journal_close(journal);
 out:
     if (lock >= 0) {

@@ -116,6 +116,8 @@ static void print_folder(const struct page *page, const struct status_folder *fo
     } else if (folder->journal_error[0] == '\0') {
         buf_add_str(page->out, DOT "no journal yet");
     }
+    if (strcmp(folder->identity, "weak") == 0)
+        buf_add_str(page->out, DOT "identity weak");
     if (dirty > 0)
         add_counted(page, DOT, dirty, " not looked at yet");
     if (folder->gaps > 0)
@@ -270,6 +272,7 @@ static void json_daemon(struct buf *out, const struct config *config,
 static void json_live_folder(struct buf *out, const struct status_folder *folder)
 {
     json_text(out, "backend", folder->backend);
+    json_text(out, "identity", folder->identity);
     json_i64(out, "directories", folder->directories);
     json_i64(out, "watches", folder->watches);
     json_i64(out, "dirty_names", folder->dirty_names);

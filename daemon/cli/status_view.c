@@ -82,6 +82,7 @@ static void take_folder(struct status_view *view, const struct buf *json)
     pick_text(json, "$.error", folder->error, sizeof folder->error);
     pick_text(json, "$.trouble", folder->trouble, sizeof folder->trouble);
     pick_text(json, "$.backend", folder->backend, sizeof folder->backend);
+    pick_text(json, "$.identity", folder->identity, sizeof folder->identity);
     folder->entries = pick_number(json, "$.entries");
     folder->directories = pick_number(json, "$.directories");
     folder->watches = pick_number(json, "$.watches");

@@ -35,6 +35,7 @@ struct status_folder {
     char error[STATUS_TEXT_MAX];
     char trouble[STATUS_TEXT_MAX];
     char backend[STATUS_BACKEND_MAX];
+    char identity[STATUS_WORD_MAX]; /* "strong" or "weak" */
     int64_t directories, watches, dirty_names, dirty_dirs;
     int64_t unknown_names, unreadable_dirs, unwatched_dirs;
     int64_t gaps, scan_dirs, scan_entries, wal_bytes;

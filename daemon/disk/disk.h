@@ -65,4 +65,8 @@ void disk_linux_close(struct disk *disk);
 /* Type of the root's file system (statfs f_type). */
 int disk_linux_fs_type(struct disk *disk, int64_t *out, struct err *err);
 
+/* Does the file system of this folder (its type and its root's identity) give files other numbers
+ * from time to time, so that an identity alone proves nothing (RULES 2)? */
+bool disk_identity_is_weak(int64_t fs_type, struct file_id root);
+
 #endif

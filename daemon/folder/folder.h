@@ -45,6 +45,7 @@ struct folder_status {
     int64_t gaps;           /* since start */
     bool gap_open;
     int64_t wal_bytes; /* of the journal's log; beyond FOLDER_WAL_LOUD_BYTES somebody holds it */
+    bool weak; /* its file system's identities do not last (RULES 2) */
     int64_t scan_dirs, scan_entries; /* progress of the scan under way */
     char trouble[512]; /* the last name or directory that could not be read, and why */
 };

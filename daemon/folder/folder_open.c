@@ -110,6 +110,19 @@ static int apply_consumers(struct folder *folder, struct err *err)
     return rc;
 }
 
+static void set_weak(struct folder *folder, bool weak)
+{
+    if (weak && !folder->weak) {
+        log_info("folder '%s': its file system gives files other numbers from time to time: names, "
+                 "sizes and times say what was renamed",
+                 folder->config->name);
+    }
+    folder->weak = weak;
+    pthread_mutex_lock(&folder->lock);
+    folder->status.weak = weak;
+    pthread_mutex_unlock(&folder->lock);
+}
+
 /* Is the folder there, and is it the one that is journaled? 0, or why not. */
 int folder_check_root(struct folder *folder, struct err *err)
 {
@@ -122,22 +135,26 @@ int folder_check_root(struct folder *folder, struct err *err)
         return err_os(err, os ? os : ENOENT, "cannot open '%s'", folder->config->path);
     }
     folder->disk.ops->close(folder->disk.ctx, root);
-    if (!info->root_known) {
-        int64_t fs_type = 0;
-        int rc = disk_linux_fs_type(&folder->disk, &fs_type, err);
-        rc = rc ? rc : journal_set_root(folder->journal, file, fs_type, err);
-        if (rc != 0) {
-            return rc;
-        }
-    } else if (!file_id_equal(info->root, file)) {
+    int64_t fs_type = 0;
+    int rc = disk_linux_fs_type(&folder->disk, &fs_type, err);
+    if (rc == 0 && !info->root_known) {
+        rc = journal_set_root(folder->journal, file, fs_type, err);
+    }
+    if (rc != 0) {
+        return rc;
+    }
+    if (!file_id_equal(info->root, file) || info->root_fs_type != fs_type) {
         return err_set(err, ERR_CONFLICT, 0,
                        "'%s' is another directory than the one that is journaled (inode %llu, "
-                       "was %llu): nothing is journaled or deleted; put the old one back, or take "
-                       "this one with 'spoor folder adopt %s'",
+                       "was %llu; file system of type %llx, was %llx): nothing is journaled or "
+                       "deleted; put the old one back, or take this one with 'spoor folder adopt "
+                       "%s'",
                        folder->config->path, (unsigned long long)file.a,
-                       (unsigned long long)info->root.a, folder->config->name);
+                       (unsigned long long)info->root.a, (unsigned long long)fs_type,
+                       (unsigned long long)info->root_fs_type, folder->config->name);
     }
     tree_set_root(folder->tree, file, tree_root(folder->tree)->mode);
+    set_weak(folder, disk_identity_is_weak(fs_type, file));
     return 0;
 }
 
@@ -182,6 +199,8 @@ int folder_open_parts(struct folder *folder, struct err *err)
                               .lock = &folder->lock,
                               .ctx = folder,
                               .drain = drain,
-                              .trouble = folder_trouble};
+                              .trouble = folder_trouble,
+                              .weak = &folder->weak,
+                              .rekey = folder_write_identity};
     return observe_new(&env, &folder->observe) ? err_set(err, ERR_NOMEM, 0, "out of memory") : 0;
 }

@@ -87,6 +87,7 @@ struct folder {
     int64_t poll_ns; /* unwatched directories are listed again; SETTLE_NEVER none */
     int64_t purge_not_before_ns;
     bool root_lost; /* the journal is open, the folder is not there */
+    bool weak;      /* identities do not last on its file system (RULES 2) */
     bool scanned;   /* a scan has been through since the journal was opened */
 
     pthread_mutex_t lock;
@@ -154,7 +155,10 @@ void folder_serve_requests(struct folder *folder);
 int folder_scan(struct folder *folder, struct err *err);
 
 /* folder_rekey.c */
-/* Writes identities anew where all else agrees; *count says how many. */
+/* Writes identities anew where all else agrees; *count says how many. In a weak folder those that
+ * are left are forgotten, unless all have lasted. */
 int folder_rekey(struct folder *folder, int64_t *count, struct err *err);
+/* observe.h's rekey(); ctx is the folder. */
+int folder_write_identity(void *ctx, struct entry *entry, struct file_id file, int64_t ctime_ns);
 
 #endif

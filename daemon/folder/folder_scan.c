@@ -150,6 +150,19 @@ static bool looks_restored(const struct folder *folder, const struct scan_result
            (2 * (int64_t)result->count > entries || 2 * result->marked > dirs);
 }
 
+static void tell_rekeyed(const struct folder *folder, int64_t count)
+{
+    if (folder->weak) {
+        log_info("folder '%s': its file system has given %lld entries other numbers: no row is "
+                 "written",
+                 folder->config->name, (long long)count);
+    } else {
+        log_warn("folder '%s': %lld entries are other files with the same names, sizes and times "
+                 "(a restored backup?): they are taken for the same, no row is written",
+                 folder->config->name, (long long)count);
+    }
+}
+
 static int compare(struct folder *folder, struct err *err)
 {
     struct scan_env env = env_of(folder);
@@ -161,12 +174,11 @@ static int compare(struct folder *folder, struct err *err)
         rc = journal_set_indexed(folder->journal, err); /* the first index was cut short */
     }
     rc = rc ? rc : scan_compare(&env, folder->tree, folder->dir, &result, err);
-    if (rc == 0 && looks_restored(folder, &result)) {
+    bool differs = result.count > 0 || result.marked > 0;
+    if (rc == 0 && (folder->weak ? differs : looks_restored(folder, &result))) {
         rc = folder_rekey(folder, &rekeyed, err);
         if (rc == 0 && rekeyed) {
-            log_warn("folder '%s': %lld entries are other files with the same names, sizes and "
-                     "times (a restored backup?): they are taken for the same, no row is written",
-                     folder->config->name, (long long)rekeyed);
+            tell_rekeyed(folder, rekeyed);
             scan_result_deinit(&result);
             result = (struct scan_result){0};
             rc = scan_compare(&env, folder->tree, folder->dir, &result, err);

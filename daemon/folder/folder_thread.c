@@ -254,6 +254,7 @@ static bool step_round(struct folder *folder, bool *more)
 {
     struct err err = {0};
     enum observe_result result;
+    script_clear(folder->script);
     int rc = observe_round(folder->observe, clock_mono_ns(), forced_before(folder), &result, &err);
     if (rc == 0 && result == OBSERVE_ROOT_LOST) {
         struct err why = err;
@@ -267,8 +268,8 @@ static bool step_round(struct folder *folder, bool *more)
     if (rc == 0 && *more) {
         struct reconcile_input input = {.facts = observe_facts(folder->observe),
                                         .defer = observe_defers(folder->observe),
+                                        .weak = folder->weak,
                                         .next_seq = journal_info(folder->journal)->last_seq + 1};
-        script_clear(folder->script);
         rc = reconcile(folder->tree, &input, folder->script, &err);
         rc = rc ? rc : folder_commit(folder, &err);
         if (rc == 0) {

@@ -173,7 +173,11 @@ static void gather(struct observe *o)
         }
         missing = anything_missing(o);
         if (!listed && facts_count(o->facts) + facts_count(o->unknown) == before) {
-            break;
+            if (!missing || !observe_renew_weak(o)) {
+                break;
+            }
+            attempt = 0; /* a level of directories each; every entry once */
+            missing = anything_missing(o);
         }
     }
     o->defer = missing && observe_lists_left(o);

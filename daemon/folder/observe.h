@@ -38,6 +38,11 @@ struct observe_env {
     /* A name or directory could not be looked at; `what` is its path. */
     void (*trouble)(void *ctx, struct bytes path, int os);
     size_t facts_max; /* 0: OBSERVE_FACTS_MAX; tests make it small */
+    /* Identities do not last on this file system; NULL: they do. Read in each round. */
+    const bool *weak;
+    /* This entry has another identity now (and, no directory, this ctime), without a row: edits the
+     * tree and the script of the round. 0 or ERR_NOMEM. */
+    int (*rekey)(void *ctx, struct entry *entry, struct file_id file, int64_t ctime_ns);
 };
 
 enum observe_result {

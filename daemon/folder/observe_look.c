@@ -207,10 +207,10 @@ static void note_dir(struct observe *o, const struct fact *fact)
         observe_set_pending(o, fact->file, false);
     } else if (fact->hints & HINT_ENTERED) {
         observe_set_pending(o, fact->file, true);
-    } else if (o->env.rules && rules_any(o->env.rules) && known->parent &&
+    } else if (observe_lists_moved(o) && known->parent &&
                !(file_id_equal(known->parent->file, fact->dir) &&
                  bytes_equal(entry_name(known), fact->name))) {
-        observe_set_pending(o, fact->file, true); /* what is ignored below may be other names now */
+        observe_set_pending(o, fact->file, true);
     } else if (known->flags & TREE_RELIST) {
         observe_set_pending(o, fact->file, false);
     }

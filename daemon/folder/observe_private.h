@@ -1,5 +1,6 @@
 /* observe_private.h: the state of a round, shared by observe.c (begin and end), observe_look.c
- * (names to facts) and observe_list.c (directories to names). */
+ * (names to facts), observe_list.c (directories to names) and observe_weak.c (identities that do
+ * not last). */
 #ifndef SPOOR_OBSERVE_PRIVATE_H
 #define SPOOR_OBSERVE_PRIVATE_H
 
@@ -100,5 +101,12 @@ struct observe_missing {
 struct observe_missing observe_mark_missing(struct observe *o, bool on);
 
 #define TREE_MISSING 32
+
+/* observe_weak.c */
+/* Gives entries that are the same under another identity that identity; true when any was. */
+bool observe_renew_weak(struct observe *o);
+/* Must a directory that the tree knows be listed deeply where it turns up under another name? By its
+ * identity alone it may be another one, or other rules may apply to what is below. */
+bool observe_lists_moved(const struct observe *o);
 
 #endif

@@ -33,16 +33,19 @@ static const uint32_t remote_types[] = {
     MAGIC_ORANGE,    MAGIC_OCFS2,     MAGIC_GFS2,
 };
 
+bool watch_is_remote(int64_t fs_type)
+{
+    for (size_t i = 0; i < ARRAY_LEN(remote_types); i++)
+        if ((uint32_t)fs_type == remote_types[i])
+            return true;
+    return false;
+}
+
 static bool is_remote(int dirfd)
 {
     struct statfs fs;
     /* A file system that does not say what it is gets the usual treatment. */
-    if (fstatfs(dirfd, &fs))
-        return false;
-    for (size_t i = 0; i < ARRAY_LEN(remote_types); i++)
-        if ((uint32_t)fs.f_type == remote_types[i])
-            return true;
-    return false;
+    return !fstatfs(dirfd, &fs) && watch_is_remote((int64_t)fs.f_type);
 }
 
 static int open_fallback(const struct watch_setup *setup, const struct err *why, struct watch **out,

@@ -83,6 +83,9 @@ int watch_add(struct watch *watch, int dirfd, struct file_id dir, bool root, int
 /* No record of it is handed over afterwards. Any thread; -1 does nothing. */
 void watch_remove(struct watch *watch, int32_t number);
 size_t watch_count(struct watch *watch);
+/* Is a file system of this type (statfs f_type) one that others write to without this kernel's
+ * knowledge: a network or FUSE one? */
+bool watch_is_remote(int64_t fs_type);
 
 /* Reads and hands over, now and without waiting, all that the kernel has queued. Any thread. */
 int watch_drain(struct watch *watch, struct err *err);

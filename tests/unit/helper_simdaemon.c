@@ -165,7 +165,7 @@ static bool tree_is_server(struct simdaemon *d, const struct entry *dir, int *se
 static bool entry_is_node(const struct simdaemon *d, const struct entry *e, int kid)
 {
     const struct sim_node *disk = &d->fs->nodes[kid];
-    return e->type == disk->type && e->file.a == (uint64_t)kid &&
+    return e->type == disk->type && e->file.a == disk->number &&
            (e->type == ENTRY_DIR || e->size == disk->version);
 }
 
@@ -208,9 +208,13 @@ struct identities {
     int64_t entry[SIM_NODES]; /* of inodes with exactly one entry, else 0 */
 };
 
+/* Numbers are those of the nodes here: what renumbers checks no identities. */
 static void count_identities(const struct entry *dir, int *count, struct identities *out)
 {
     for (const struct entry *e = dir->child; e; e = e->next) {
+        if (e->file.a >= SIM_NODES) {
+            continue;
+        }
         count[e->file.a]++;
         out->entry[e->file.a] = count[e->file.a] == 1 ? e->id : 0;
         if (e->type == ENTRY_DIR) {
@@ -240,7 +244,7 @@ static bool identities_kept(struct simdaemon *d, const struct identities *before
         if (!before->entry[h] || live[h] != 1) {
             continue;
         }
-        const struct entry *e = tree_first(d->tree, sim_file(h));
+        const struct entry *e = tree_first(d->tree, sim_file(d->fs, h));
         while (e && e->id != before->entry[h]) {
             e = tree_next(e);
         }
@@ -258,8 +262,9 @@ void simdaemon_drain(struct simdaemon *d)
 {
     for (int i = 0; i < d->fs->event_count; i++) {
         const struct sim_event *event = &d->fs->events[i];
-        if (!settle_mark_name(d->settle, sim_file(event->dir), sim_name(event->name), event->hints,
-                              &d->actor, d->now_ns)) {
+        struct file_id dir = {event->dir, 7};
+        if (!settle_mark_name(d->settle, dir, sim_name(event->name), event->hints, &d->actor,
+                              d->now_ns)) {
             (void)wrong(d, "the dirty set overflowed");
         }
     }
@@ -272,6 +277,16 @@ static void drain(void *ctx)
     pthread_mutex_lock(&d->lock);
     simdaemon_drain(d);
     pthread_mutex_unlock(&d->lock);
+}
+
+static int rekey(void *ctx, struct entry *entry, struct file_id file, int64_t ctime_ns)
+{
+    struct simdaemon *d = ctx;
+    tree_rekey(d->tree, entry, file);
+    if (!entry_is_dir(entry)) {
+        entry->ctime_ns = ctime_ns;
+    }
+    return 0;
 }
 
 int simdaemon_init(struct simdaemon *d, struct simfs *fs, size_t facts_max)
@@ -292,7 +307,9 @@ int simdaemon_init(struct simdaemon *d, struct simfs *fs, size_t facts_max)
                               .lock = &d->lock,
                               .ctx = d,
                               .drain = drain,
-                              .facts_max = facts_max};
+                              .facts_max = facts_max,
+                              .weak = &d->weak,
+                              .rekey = rekey};
     return observe_new(&env, &d->observe);
 }
 
@@ -308,15 +325,29 @@ void simdaemon_deinit(struct simdaemon *d)
 void simdaemon_restart(struct simdaemon *d)
 {
     tree_clear(d->tree);
-    tree_set_root(d->tree, sim_file(SIM_ROOT), 0755);
+    tree_set_root(d->tree, sim_file(d->fs, SIM_ROOT), 0755);
     settle_clear(d->settle);
     d->server.count = 0;
     d->next_seq = 1;
     d->now_ns = FAR;
     d->row_count = 0;
     d->why[0] = '\0';
-    struct settle_mark mark = {.dir = sim_file(SIM_ROOT)};
+    struct settle_mark mark = {.dir = sim_file(d->fs, SIM_ROOT)};
     (void)settle_mark_dir(d->settle, &mark); /* an empty set has room */
+}
+
+static int poll_dir(void *ctx, struct entry *dir)
+{
+    struct simdaemon *d = ctx;
+    struct settle_mark mark = {.dir = dir->file};
+    return settle_mark_dir(d->settle, &mark) ? 0 : 1;
+}
+
+void simdaemon_poll(struct simdaemon *d)
+{
+    if (tree_each_dir(d->tree, poll_dir, d) != 0) {
+        (void)wrong(d, "the dirty set overflowed");
+    }
 }
 
 int simdaemon_dirty(struct simdaemon *d)
@@ -386,8 +417,10 @@ bool simdaemon_round(struct simdaemon *d, uint64_t bits, bool all)
     if (result != OBSERVE_FACTS) {
         return true;
     }
-    struct reconcile_input input = {observe_facts(d->observe), observe_defers(d->observe),
-                                    d->next_seq};
+    struct reconcile_input input = {.facts = observe_facts(d->observe),
+                                    .defer = observe_defers(d->observe),
+                                    .weak = d->weak,
+                                    .next_seq = d->next_seq};
     script_clear(d->script);
     if (reconcile(d->tree, &input, d->script, &err) != 0) {
         return wrong(d, "reconcile: %s", err.text);

@@ -44,6 +44,7 @@ struct simdaemon {
     struct actor actor;            /* of what is drained */
     struct sim_row rows[SIM_ROWS]; /* of all commits since sim_forget_rows() */
     int row_count;
+    bool weak;           /* the disk does not keep its numbers */
     bool check_identity; /* an inode that lives on under one name keeps its entry */
     char why[512];       /* the first thing that was wrong; "" all is well */
 };
@@ -54,6 +55,8 @@ void simdaemon_deinit(struct simdaemon *d);
 void simdaemon_restart(struct simdaemon *d);
 /* Kernel queue to dirty set. */
 void simdaemon_drain(struct simdaemon *d);
+/* Every directory of the tree is to be listed. */
+void simdaemon_poll(struct simdaemon *d);
 int simdaemon_dirty(struct simdaemon *d);
 /* One round over those dirty names whose bit is set in `chosen` (in the set's order), or with
  * `all`, over everything. False: something was wrong, see why. */

@@ -24,9 +24,23 @@ int sim_name_index(struct bytes name)
     return -1;
 }
 
+struct file_id sim_file(const struct simfs *fs, int node)
+{
+    return (struct file_id){fs->nodes[node].number, 7};
+}
+
+void sim_renumber(struct simfs *fs, int node)
+{
+    fs->nodes[node].number = fs->next_number++;
+    fs->nodes[node].watched = false;
+}
+
 void sim_init(struct simfs *fs)
 {
     memset(fs, 0, sizeof *fs);
+    fs->next_number = SIM_NODES;
+    fs->nodes[SIM_ROOT].number = SIM_ROOT;
+    fs->nodes[SIM_OUTSIDE].number = SIM_OUTSIDE;
     fs->nodes[SIM_ROOT].type = ENTRY_DIR;
     fs->nodes[SIM_OUTSIDE].type = ENTRY_DIR;
     fs->next = 3;
@@ -38,7 +52,7 @@ static void tell(struct simfs *fs, int dir, int name, uint8_t hints)
         return;
     }
     assert(fs->event_count < SIM_EVENTS);
-    fs->events[fs->event_count++] = (struct sim_event){(uint16_t)dir, (uint8_t)name, hints};
+    fs->events[fs->event_count++] = (struct sim_event){fs->nodes[dir].number, (uint8_t)name, hints};
 }
 
 /* Directories at or below `top`, in order of discovery. */
@@ -243,8 +257,11 @@ void sim_do(struct simfs *fs, const struct sim_op *op)
     case SIM_CREATE:
     case SIM_MKDIR:
         assert(fs->next < SIM_NODES);
-        fs->nodes[fs->next] = (struct sim_node){
-            .type = op->kind == SIM_MKDIR ? ENTRY_DIR : ENTRY_FILE, .version = 1, .changes = 1};
+        fs->nodes[fs->next] =
+            (struct sim_node){.type = op->kind == SIM_MKDIR ? ENTRY_DIR : ENTRY_FILE,
+                              .number = (uint16_t)fs->next,
+                              .version = 1,
+                              .changes = 1};
         fs->nodes[op->dir].kids[op->name] = (uint16_t)fs->next++;
         tell(fs, op->dir, op->name, HINT_NAME);
         break;
@@ -301,10 +318,9 @@ static void world(struct simfs *fs)
 
 static enum disk_answer open_root(void *ctx, struct disk_dir **out, struct file_id *file, int *os)
 {
-    (void)ctx;
     (void)os;
     *out = handle_of(SIM_ROOT);
-    *file = sim_file(SIM_ROOT);
+    *file = sim_file(ctx, SIM_ROOT);
     return DISK_PRESENT;
 }
 
@@ -319,7 +335,7 @@ static enum disk_answer open_dir(void *ctx, struct disk_dir *parent, struct byte
         return DISK_ABSENT;
     }
     *out = handle_of(kid);
-    *file = sim_file(kid);
+    *file = sim_file(fs, kid);
     return DISK_PRESENT;
 }
 
@@ -341,7 +357,7 @@ static enum disk_answer look(void *ctx, struct disk_dir *dir, struct bytes name,
     }
     const struct sim_node *node = &fs->nodes[kid];
     out->type = (enum entry_type)node->type;
-    out->file = sim_file(kid);
+    out->file = sim_file(fs, kid);
     out->attrs = (struct entry_attrs){.mode = 0755};
     out->link_count = 0;
     for (int d = 1; d < fs->next; d++) {
@@ -379,14 +395,18 @@ static int watch(void *ctx, struct disk_dir *dir, struct file_id file, bool root
     (void)root;
     (void)err;
     fs->nodes[node_of(dir)].watched = true;
-    *out = node_of(dir);
+    *out = fs->nodes[node_of(dir)].number;
     return 0;
 }
 
 static void unwatch(void *ctx, int32_t number)
 {
     struct simfs *fs = ctx;
-    fs->nodes[number].watched = false;
+    for (int node = 0; node < fs->next; node++) {
+        if (fs->nodes[node].number == number) {
+            fs->nodes[node].watched = false;
+        }
+    }
 }
 
 static int has_writer(void *ctx, struct disk_dir *dir, struct bytes name)

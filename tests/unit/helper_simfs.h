@@ -12,13 +12,14 @@ enum { SIM_NODES = 96, SIM_NAMES = 3, SIM_EVENTS = 1024, SIM_ROOT = 1, SIM_OUTSI
 struct sim_node {
     uint8_t type; /* enum entry_type; 0 free */
     bool watched;
+    uint16_t number;          /* its inode number */
     uint16_t kids[SIM_NAMES]; /* node numbers, 0 none */
     int32_t version;          /* its content */
     int32_t changes;          /* its ctime */
 };
 
 struct sim_event {
-    uint16_t dir;
+    uint16_t dir; /* its number */
     uint8_t name;
     uint8_t hints;
 };
@@ -28,6 +29,7 @@ struct simfs {
     struct sim_event events[SIM_EVENTS]; /* the kernel's queue */
     int event_count;
     int next;
+    uint16_t next_number;
     bool all_links; /* a write tells every name of the inode (as fanotify's FID can) */
     void (*before_look)(void *ctx); /* the world goes on between two looks; NULL not */
     void *ctx;
@@ -49,10 +51,11 @@ void sim_do(struct simfs *fs, const struct sim_op *op);
 /* "rename 1/a 3/b" */
 void sim_print(const struct sim_op *op, char *out, size_t size);
 
-static inline struct file_id sim_file(int node)
-{
-    return (struct file_id){(uint64_t)node, 7};
-}
+/* A file system that does not keep its numbers: this inode has another from now on, and nobody
+ * watches it any more. */
+void sim_renumber(struct simfs *fs, int node);
+
+struct file_id sim_file(const struct simfs *fs, int node);
 struct bytes sim_name(int index);
 int sim_name_index(struct bytes name); /* -1: none of ours */
 

@@ -269,6 +269,48 @@ static void test_left_and_came_back(void **state)
            {SIM_RENAME, 2, D, 1, D});
 }
 
+static void renumber_all(void)
+{
+    for (int node = 3; node < disk_.next; node++) {
+        sim_renumber(&disk_, node);
+    }
+    simdaemon_poll(&daemon_);
+}
+
+/* A weak folder (RULES 2): other numbers are no change, and a number alone is no move. */
+static void test_weak_identity(void **state)
+{
+    (void)state;
+    enum { A, B, D };
+    static const struct sim_op swapped[] = {
+        {SIM_REMOVE, 1, B, 0, 0}, {SIM_REMOVE, 1, A, 0, 0}, {SIM_CREATE, 1, B, 0, 0}};
+    daemon_.weak = true;
+    for (int which = 0; which < SHAPES; which++) {
+        assert_true(start(which));
+        renumber_all();
+        assert_true(simdaemon_settle(&daemon_));
+        assert_int_equal(daemon_.row_count, 0);
+    }
+    /* Renames are what they are as long as the numbers last. */
+    EXPECT(2, "move d>b", {SIM_RENAME, 1, D, 1, B});
+    EXPECT(2, "exchange d>a", {SIM_EXCHANGE, 1, A, 1, D});
+    EXPECT(2, "move a>d/b", {SIM_RENAME, 1, A, 4, B});
+    /* The number of a deleted file comes to another one, which has another time. */
+    for (int same = 0; same < 2; same++) {
+        assert_true(start(1));
+        for (size_t i = 0; i < ARRAY_LEN(swapped); i++) {
+            sim_do(&disk_, &swapped[i]);
+        }
+        disk_.nodes[disk_.next - 1].number = 3;
+        disk_.nodes[disk_.next - 1].version += !same;
+        (void)simdaemon_settle(&daemon_);
+        assert_string_equal(daemon_.why, "");
+        assert_int_equal(daemon_.row_count, same ? 1 : 2);
+        assert_int_equal(daemon_.rows[0].kind, same ? CHANGE_MOVE : CHANGE_DELETE);
+    }
+    daemon_.weak = false;
+}
+
 /* --- enumeration --- */
 
 struct tally {
@@ -386,15 +428,19 @@ struct mode {
     bool outside; /* moves through directories that are not watched */
     bool links;
     size_t facts_max; /* a small listing budget; 0 none */
+    bool weak;        /* inodes are given other numbers */
 };
 
 static const struct mode modes[] = {
-    {"partial", false, false, true, 0},
-    {"torn", true, false, true, 0},
-    {"outside", false, true, false, 0},
-    {"budget", false, false, false, 2},
-    {"torn outside budget", true, true, false, 3},
-    {"torn links budget", true, false, true, 2},
+    {"partial", false, false, true, 0, false},
+    {"torn", true, false, true, 0, false},
+    {"outside", false, true, false, 0, false},
+    {"budget", false, false, false, 2, false},
+    {"torn outside budget", true, true, false, 3, false},
+    {"torn links budget", true, false, true, 2, false},
+    {"weak", false, false, true, 0, true},
+    {"weak torn outside", true, true, true, 0, true},
+    {"weak budget", false, false, false, 2, true},
 };
 
 static uint64_t random_state;
@@ -430,6 +476,17 @@ static void between_looks(void *ctx)
     }
 }
 
+/* Some inodes, or all, get other numbers; a poll notices. */
+static void renumber(bool all)
+{
+    for (int node = 3; node < disk_.next; node++) {
+        if (disk_.nodes[node].type && (all || roll(4) == 0) && disk_.next_number < UINT16_MAX) {
+            sim_renumber(&disk_, node);
+        }
+    }
+    simdaemon_poll(&daemon_);
+}
+
 static bool random_run(struct run *run, uint64_t seed)
 {
     random_state = seed * 2654435761u + 12345;
@@ -440,12 +497,16 @@ static bool random_run(struct run *run, uint64_t seed)
     disk_.before_look = between_looks;
     disk_.ctx = run;
     simdaemon_restart(&daemon_);
-    bool calm = !run->mode->torn && !run->mode->facts_max && !run->mode->outside;
+    daemon_.weak = run->mode->weak;
+    bool calm = !run->mode->torn && !run->mode->facts_max && !run->mode->outside && !daemon_.weak;
     daemon_.check_identity = calm;
     bool ok = simdaemon_settle(&daemon_);
     run->world_moves = run->mode->torn;
     for (int i = 0; i < 25 && ok; i++) {
         one_operation(run);
+        if (run->mode->weak && roll(6) == 0) {
+            renumber(roll(4) == 0);
+        }
         if (roll(2)) {
             simdaemon_drain(&daemon_);
             uint64_t bits = ((uint64_t)roll(1u << 30) << 32) | roll(1u << 30);
@@ -454,7 +515,19 @@ static bool random_run(struct run *run, uint64_t seed)
         }
     }
     run->world_moves = false;
+    if (run->mode->weak) {
+        simdaemon_poll(&daemon_); /* what was not watched */
+    }
     ok = ok && simdaemon_settle(&daemon_);
+    if (ok && run->mode->weak) {
+        daemon_.row_count = 0;
+        renumber(true);
+        ok = simdaemon_settle(&daemon_);
+        if (ok && daemon_.row_count) {
+            (void)snprintf(daemon_.why, sizeof daemon_.why, "other numbers made rows");
+            ok = false;
+        }
+    }
     daemon_.check_identity = false;
     return ok;
 }
@@ -505,6 +578,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_actor_of_links),
         cmocka_unit_test(test_swap_with_ancestor),
         cmocka_unit_test(test_left_and_came_back),
+        cmocka_unit_test(test_weak_identity),
         cmocka_unit_test(test_pairs_with_every_partial_look),
         cmocka_unit_test(test_triples),
         cmocka_unit_test(test_random_runs),
