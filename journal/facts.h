@@ -16,7 +16,7 @@ enum hint_flag {
     HINT_CLOSED = 4,   /* closed after writing: believed even when stat shows nothing (mmap) */
     HINT_ATTRIB = 8,   /* chmod, chown, times, link count */
     HINT_ENTERED = 16, /* a directory that came from somewhere the watch does not see */
-    HINT_SCAN = 32,    /* a scan found a difference; nothing is known of why */
+    HINT_SCAN = 32,    /* a scan found a difference, or Windows did: nothing is known of why */
 };
 
 struct fact {

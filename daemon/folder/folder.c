@@ -52,7 +52,8 @@ static void sink_lost(void *ctx, enum watch_loss loss)
 {
     struct folder *folder = ctx;
     pthread_mutex_lock(&folder->lock);
-    if (loss == WATCH_OVERFLOW) {
+    if (loss != WATCH_ROOT_GONE) {
+        folder->watches_forgotten |= loss == WATCH_FORGOTTEN;
         folder_lost_locked(folder, CHANGE_OVERFLOW);
     } else {
         /* Should it be there all the same (unmounted and mounted again), its watches are gone. */

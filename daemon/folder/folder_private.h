@@ -100,8 +100,9 @@ struct folder {
     uint64_t next_ticket;
     struct folder_dropped *dropped;
     size_t dropped_count;
-    uint32_t lost_reason; /* CHANGE_OVERFLOW, _INTERNAL, _ROOT_LOST: to be handled */
-    bool adopt;           /* the directory that is at the folder's path now is to be the folder */
+    uint32_t lost_reason;   /* CHANGE_OVERFLOW, _INTERNAL, _ROOT_LOST: to be handled */
+    bool watches_forgotten; /* WATCH_FORGOTTEN: no entry's watch counts any more */
+    bool adopt;             /* the directory that is at the folder's path now is to be the folder */
     uint64_t root_asked, root_answered; /* looks at the root: asked for by kernel or sync, done */
     bool had_trouble;                   /* since the directories in trouble were counted */
     bool touched;                       /* hints came in since the last batch */

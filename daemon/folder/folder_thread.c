@@ -148,14 +148,18 @@ static bool step_lost(struct folder *folder)
     struct err err = {0};
     pthread_mutex_lock(&folder->lock);
     uint32_t reason = folder->lost_reason;
+    bool forgotten = folder->watches_forgotten;
     folder->lost_reason = 0;
+    folder->watches_forgotten = false;
     folder->status.gaps += reason != 0;
     pthread_mutex_unlock(&folder->lock);
     if (!reason) {
         return true;
     }
-    if (reason & CHANGE_ROOT_LOST) {
+    if (forgotten || (reason & CHANGE_ROOT_LOST)) {
         (void)tree_each_dir(folder->tree, forget_watch, NULL); /* it never stops */
+    }
+    if (reason & CHANGE_ROOT_LOST) {
         reason = CHANGE_ROOT_LOST;
     } else {
         reason = reason & CHANGE_OVERFLOW ? CHANGE_OVERFLOW : CHANGE_INTERNAL;

@@ -104,14 +104,20 @@ static int compare_items(const void *x, const void *y)
     return bytes_compare(a->name, b->name);
 }
 
-/* A directory that the watch told by itself is looked at by its name. One that the tree does not
- * know is looked at when it is found. */
+/* A directory that the watch told by itself is looked at by its name, or listed when names in it
+ * are not known. One that the tree does not know is looked at when it is found. */
 static void queue_selves(struct observe *o)
 {
     for (size_t i = 0; i < o->selves.count && o->rc == 0; i++) {
         struct settle_name item = o->selves.at[i];
         const struct entry *entry = tree_dir(o->env.tree, item.dir);
-        if (!entry || !entry->parent) {
+        if (!entry) {
+            continue;
+        }
+        if (item.hints & (HINT_NAME | HINT_ENTERED)) {
+            observe_set_pending(o, item.dir, (item.hints & HINT_ENTERED) != 0);
+        }
+        if (!entry->parent || !(item.hints & ~(HINT_NAME | HINT_ENTERED))) {
             continue;
         }
         item.dir = entry->parent->file;
@@ -338,7 +344,7 @@ void observe_abandon(struct observe *o)
 {
     reach_reset(o->reach);
     for (size_t i = 0; i < o->dir_count; i++) {
-        if (o->dirs[i]->watched) {
+        if (o->dirs[i]->watched && !o->dirs[i]->kept) {
             o->env.disk->ops->unwatch(o->env.disk->ctx, o->dirs[i]->watch);
         }
     }

@@ -216,11 +216,14 @@ static bool read_dir(struct observe *o, struct observe_dir *state, struct disk_d
 {
     const struct disk *disk = o->env.disk;
     struct entry *entry = tree_dir(o->env.tree, state->dir);
-    if (!state->watched && !(entry && entry->watch >= 0)) {
+    /* One that is listed deeply may have come from elsewhere: it is added again, at its place. */
+    bool before = entry && entry->watch >= 0;
+    if (!state->watched && (!before || state->deep)) {
         struct err err;
         bool root = entry && !entry->parent;
         int rc = disk->ops->watch(disk->ctx, open, state->dir, root, &state->watch, &err);
         state->watched = rc == 0 && state->watch >= 0;
+        state->kept = before && state->watch == entry->watch;
         state->limit = !state->watched;
     }
     int os = 0;

@@ -26,6 +26,7 @@ struct observe_dir {
     bool listed;
     bool failed;  /* tried, and could not be */
     bool watched; /* `watch` was made in this round */
+    bool kept;    /* ... and is the one that the tree has */
     bool limit;   /* it could not be watched: the system's limit */
     bool away;    /* not where the tree has it, and not found */
     bool again;   /* its rules changed when names were already decided: list it once more, later */

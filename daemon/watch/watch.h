@@ -27,6 +27,7 @@ struct watch;
 enum watch_loss {
     WATCH_OVERFLOW,  /* the kernel dropped records: everything may be stale */
     WATCH_ROOT_GONE, /* the root directory was deleted, moved away or unmounted */
+    WATCH_FORGOTTEN, /* as WATCH_OVERFLOW, and no directory is watched until it is added again */
 };
 
 /* In the order of config.h's enum config_backend. */
@@ -42,8 +43,10 @@ enum watch_kind {
 struct watch_sink {
     void *ctx;
     /* Hints of one name may be gathered, and overtaken by those of other names. The name "." is
-     * the directory itself, where the kernel does not tell it by its parent (fanotify). `actor`:
-     * the last who did it; NULL or pid 0 where that is not known. */
+     * the directory itself: HINT_ATTRIB where the kernel does not tell it by its parent (fanotify);
+     * HINT_NAME when names in it changed that are not known, so that it must be listed, and deeply
+     * with HINT_ENTERED (Windows: short names). `actor`: the last who did it; NULL or pid 0 where
+     * that is not known. */
     void (*hint)(void *ctx, struct file_id dir, struct bytes name, uint8_t hints,
                  const struct actor *actor);
     /* The kernel dropped the watch of this directory (deleted, unmounted): it is unwatched now. */

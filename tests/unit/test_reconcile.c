@@ -311,6 +311,52 @@ static void test_weak_identity(void **state)
     daemon_.weak = false;
 }
 
+/* Does this behind the kernel's back; one hint follows. */
+static void told_only(const struct sim_op *op, int dir, struct bytes name, uint8_t hints)
+{
+    sim_do(&disk_, op);
+    disk_.event_count = 0;
+    assert_true(
+        settle_mark_name(daemon_.settle, sim_file(&disk_, dir), name, hints, NULL, daemon_.now_ns));
+    if (!simdaemon_settle(&daemon_)) {
+        print_failure(op, 1, "told only");
+        fail();
+    }
+    assert_int_equal(daemon_.row_count, 1);
+    daemon_.row_count = 0;
+}
+
+/* The kernel knows that names changed in a directory, and not which: it is listed. */
+static void test_directory_told_by_itself(void **state)
+{
+    (void)state;
+    enum { A, B, D };
+    const struct bytes self = bytes_str(".");
+    assert_true(start(2)); /* as above */
+    told_only(&(struct sim_op){SIM_WRITE, 1, A, 0, 0}, 1, self, HINT_NAME);
+    told_only(&(struct sim_op){SIM_REMOVE, 4, A, 0, 0}, 4, self, HINT_NAME);
+    told_only(&(struct sim_op){SIM_WRITE, 4, B, 0, 0}, 1, self, HINT_ENTERED);
+    told_only(&(struct sim_op){SIM_CREATE, 1, B, 0, 0}, 1, self, HINT_NAME | HINT_ENTERED);
+}
+
+/* One that may have come from elsewhere is watched anew, with all below it. */
+static void test_entered_is_watched_again(void **state)
+{
+    (void)state;
+    enum { A, B, D };
+    assert_true(start(4)); /* a = 3, a/a = 4 */
+    for (int node = 3; node <= 4; node++) {
+        disk_.nodes[node].watched = false;
+    }
+    assert_true(settle_mark_name(daemon_.settle, sim_file(&disk_, 1), sim_name(A),
+                                 HINT_NAME | HINT_ENTERED, NULL, daemon_.now_ns));
+    assert_true(simdaemon_settle(&daemon_));
+    assert_int_equal(daemon_.row_count, 0);
+    for (int node = 3; node <= 4; node++) {
+        assert_true(disk_.nodes[node].watched);
+    }
+}
+
 /* --- enumeration --- */
 
 struct tally {
@@ -579,6 +625,8 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_swap_with_ancestor),
         cmocka_unit_test(test_left_and_came_back),
         cmocka_unit_test(test_weak_identity),
+        cmocka_unit_test(test_directory_told_by_itself),
+        cmocka_unit_test(test_entered_is_watched_again),
         cmocka_unit_test(test_pairs_with_every_partial_look),
         cmocka_unit_test(test_triples),
         cmocka_unit_test(test_random_runs),
