@@ -148,7 +148,8 @@ static int grow_sections(struct config *config, enum option_scope scope)
         realloc(config->uploads, (config->upload_count + 1) * sizeof *uploads);
     if (!uploads)
         return ERR_NOMEM;
-    uploads[config->upload_count++] = (struct config_upload){.ack = -1}; /* not said yet */
+    uploads[config->upload_count++] =
+        (struct config_upload){.ack = -1, .fold = -1}; /* not said yet */
     config->uploads = uploads;
     return 0;
 }
@@ -275,11 +276,14 @@ static int set_late_defaults(struct config *config, struct err *err)
         if (rc != 0)
             return err_prefix(err, "%s: state_dir is not set", config->file);
     }
-    for (size_t i = 0; i < config->upload_count; i++)
-        if (config->uploads[i].ack < 0)
-            config->uploads[i].ack = config->uploads[i].format == CONFIG_FORMAT_SPOOR
-                                         ? CONFIG_ACK_SEQUENCE
-                                         : CONFIG_ACK_STATUS;
+    for (size_t i = 0; i < config->upload_count; i++) {
+        struct config_upload *upload = &config->uploads[i];
+        bool replica = upload->format == CONFIG_FORMAT_SPOOR;
+        if (upload->ack < 0)
+            upload->ack = replica ? CONFIG_ACK_SEQUENCE : CONFIG_ACK_STATUS;
+        if (upload->fold < 0)
+            upload->fold = replica;
+    }
     return 0;
 }
 

@@ -69,6 +69,7 @@ struct config_upload {
     struct config_list folders; /* names; empty: all folders */
     int64_t format;             /* enum config_format */
     int64_t ack;                /* enum config_ack; default sequence for spoor, status for ndjson */
+    int64_t fold;               /* 1: send what rows come to; default for spoor 1, for ndjson 0 */
     int64_t batch_rows;         /* rows a batch at most */
     int64_t batch_bytes;        /* encoded bytes a batch at most, before compression */
     int64_t batch_delay_ns;     /* gathered for so long before a small batch is sent */

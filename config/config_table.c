@@ -21,6 +21,7 @@
 static const char *const log_levels[] = {"error", "warn", "info", "debug", NULL};
 static const char *const backends[] = {"auto", "inotify", "fanotify", "poll", NULL};
 static const char *const formats[] = {"spoor", "ndjson", NULL};
+static const char *const folds[] = {"off", "on", NULL};
 static const char *const acks[] = {"sequence", "status", NULL};
 
 _Static_assert(LOG_ERROR == 0 && LOG_DEBUG == 3, "log_levels follows enum log_level");
@@ -92,6 +93,10 @@ const struct option config_options[] = {
     {UPLOAD(ack), .key = "ack", .kind = KIND_ENUM, .choices = acks, .example = "sequence",
      .help = "What confirms a batch: sequence (the Spoor-Acked header) or status (any 2xx). "
              "Default: sequence for format spoor, status for ndjson."},
+    {UPLOAD(fold), .key = "fold", .kind = KIND_ENUM, .choices = folds, .example = "on",
+     .help = "on: rows that were not yet sent are sent as what they come to: a file written a "
+             "thousand times once, one that came and went not at all. off: each row. Default: on "
+             "for format spoor, off for ndjson, as a log wants its history."},
     {UPLOAD(batch_rows), .key = "batch_rows", .kind = KIND_INTEGER, .default_text = "10000",
      RANGE(1, 1000000), .help = "Rows in a batch, at most."},
     {UPLOAD(batch_bytes), .key = "batch_bytes", .kind = KIND_BYTES, .default_text = "8MiB",

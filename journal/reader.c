@@ -178,18 +178,12 @@ int reader_sum(struct reader *reader, int64_t seq, uint64_t *out, struct err *er
     return code;
 }
 
-static bool is_at_or_below(struct bytes path, struct bytes top)
-{
-    return path.len >= top.len && memcmp(path.at, top.at, top.len) == 0 &&
-           (path.len == top.len || path.at[top.len] == '/');
-}
-
 static bool is_wanted(const struct reader_range *range, const struct change *change)
 {
     if (change->time_ms < range->since_ms || change->time_ms > range->until_ms)
         return false;
-    return range->below.len == 0 || is_at_or_below(change->path, range->below) ||
-           is_at_or_below(change->from, range->below);
+    return range->below.len == 0 || bytes_path_is_within(change->path, range->below) ||
+           bytes_path_is_within(change->from, range->below);
 }
 
 /* Where the chain stands while rows are read. */

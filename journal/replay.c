@@ -74,20 +74,13 @@ static int look(struct replay *replay, int64_t parent, struct bytes name,
     return 1;
 }
 
-/* Paths of a tree are unique, so being below is a matter of bytes. */
-static bool is_at_or_below(struct bytes path, struct bytes top)
-{
-    return path.len >= top.len && memcmp(path.at, top.at, top.len) == 0 &&
-           (path.len == top.len || path.at[top.len] == '/');
-}
-
 /* The id of a directory by its path; the empty path is the root, 0. Begins at the directory looked
  * up last when that is on the way. */
 static int find_dir(struct replay *replay, const struct change *change, struct bytes path,
                     int64_t *out, struct err *err)
 {
     struct bytes known = bytes_of(replay->dir_path.data, replay->dir_path.len);
-    bool on_way = replay->dir_known && is_at_or_below(path, known);
+    bool on_way = replay->dir_known && bytes_path_is_within(path, known);
     int64_t id = on_way ? replay->dir_id : 0;
     for (size_t at = on_way ? known.len + 1 : 0; at < path.len;) {
         struct node node;
@@ -246,7 +239,7 @@ static int place_node(struct replay *replay, int64_t parent, struct bytes name, 
 static int find_ends(struct replay *replay, const struct change *change, struct node *from,
                      struct node *to, struct err *err)
 {
-    if (is_at_or_below(change->path, change->from))
+    if (bytes_path_is_within(change->path, change->from))
         return refuse(err, change, change->path, "it is at or below where it came from");
     int code = find_place(replay, change, change->path, to, err);
     if (code == 0)
@@ -291,7 +284,7 @@ static int apply_exchange(struct replay *replay, const struct change *change, st
     int code = find_ends(replay, change, &from, &to, err);
     if (code)
         return code;
-    if (is_at_or_below(change->from, change->path))
+    if (bytes_path_is_within(change->from, change->path))
         return refuse(err, change, change->path, "one is the other's directory");
     code = find_entry(replay, change, change->path, &to, change->other, &from, err);
     if (code)

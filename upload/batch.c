@@ -1,13 +1,15 @@
 /* batch.c: forming batches.
  *
- * One walk over the rows. Encoded rows wait in `plain` until a cut behind them is certain;
- * then they go through gzip in pieces, so that of a batch only its compressed bytes and the
- * commit in hand are in memory. The walk ends at the first row that would pass a limit,
- * and the batch at the last good cut before it. Called by the upload's thread. */
+ * Folded, what gather.c found is encoded as it stands. Else one walk over the rows. Encoded rows
+ * wait in `plain` until a cut behind them is certain; then they go through gzip in pieces, so that
+ * of a batch only its compressed bytes and the commit in hand are in memory. The walk ends at the
+ * first row that would pass a limit, and the batch at the last good cut before it. Called by the
+ * upload's thread. */
 #include "batch.h"
 
 #include "change.h"
 #include "err.h"
+#include "gather.h"
 #include "gzip.h"
 #include "reader.h"
 #include "row.h"
@@ -142,15 +144,8 @@ static int add_row(void *ctx, const struct change *change)
     return first_cut_past ? BATCH_WALK_ENDS : 0;
 }
 
-static int walk(struct batch_writer *writer, struct reader *reader, int64_t first, int64_t last,
-                struct err *err)
+static void begin(struct batch_writer *writer, int64_t first, struct err *err)
 {
-    struct reader_range range = {
-        .first = first,
-        .last = last,
-        .verify = true,
-        .until_ms = INT64_MAX,
-    };
     writer->err = err;
     writer->rows = 0;
     writer->fed_bytes = 0;
@@ -160,8 +155,42 @@ static int walk(struct batch_writer *writer, struct reader *reader, int64_t firs
     buf_reset(&writer->plain);
     if (writer->gzip)
         gzip_begin(writer->gzip);
+}
+
+static int walk(struct batch_writer *writer, struct reader *reader, int64_t first, int64_t last,
+                struct err *err)
+{
+    struct reader_range range = {
+        .first = first,
+        .last = last,
+        .verify = true,
+        .until_ms = INT64_MAX,
+    };
+    begin(writer, first, err);
     int code = reader_rows(reader, &range, add_row, writer, err);
     return code == BATCH_WALK_ENDS ? 0 : code;
+}
+
+/* ERR_NOTFOUND: no commit fits, the rows must be walked. */
+static int walk_folded(struct batch_writer *writer, struct reader *reader, int64_t first,
+                       int64_t last, struct err *err)
+{
+    struct gather gather;
+    int code = gather_rows(&gather, reader, first, last, writer->limits, err);
+    begin(writer, first, err);
+    for (size_t i = 0; i < gather.count && !code; i++) {
+        row_write(&writer->plain, writer->folder, &gather.rows[i]);
+        if (writer->plain.len >= BATCH_PIECE) {
+            feed(writer, writer->plain.len);
+            buf_reset(&writer->plain);
+        }
+        if (!buf_ok(&writer->plain) || !buf_ok(writer->body))
+            code = err_set(err, ERR_NOMEM, 0, "cannot form batch: out of memory");
+    }
+    writer->commit =
+        (struct cut){gather.last, (int64_t)gather.count, gather.last_sum, writer->plain.len};
+    gather_free(&gather);
+    return code;
 }
 
 /* Completes the body up to the cut; the rows encoded behind it are forgotten. */
@@ -200,7 +229,10 @@ int batch_build(struct batch_writer *writer, struct reader *reader, int64_t acke
     writer->limits = limits;
     writer->folder = info.folder;
     writer->body = &out->body;
-    code = walk(writer, reader, head.first, info.last_seq, err);
+    code =
+        limits->fold ? walk_folded(writer, reader, head.first, info.last_seq, err) : ERR_NOTFOUND;
+    if (code == ERR_NOTFOUND)
+        code = walk(writer, reader, head.first, info.last_seq, err);
     if (!code)
         code = finish(writer, &cut, err);
     if (code)

@@ -25,7 +25,8 @@ struct reader;
 
 struct batch_limits {
     int64_t rows;
-    int64_t bytes; /* encoded, before compression */
+    int64_t bytes; /* encoded, before compression; of a folded batch, about */
+    bool fold;     /* what the rows come to instead of each row: see fold.h */
 };
 
 /* `head.body` looks at `body` and is good as long as that is unchanged. */

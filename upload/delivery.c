@@ -28,7 +28,7 @@ struct delivery {
     int64_t batch_last; /* of the stored batch, 0 none */
     int64_t confirmed;  /* by the server, perhaps not yet by the journal */
     int64_t rows_cap;   /* after 413: rows a batch at most, 0 none */
-    int64_t recut_last; /* after 413: the stored batch up to here is not to be sent again */
+    int64_t recut_rows; /* after 413: the stored batch of so many rows is not to be sent again */
     bool synced;        /* the server's cursor was compared since the last failure */
     bool gathered;      /* a small batch has waited long enough */
     bool idle;          /* new rows make it due */
@@ -229,7 +229,7 @@ static int refresh(struct delivery *delivery, struct err *err)
         delivery->synced = false;
         delivery->confirmed = 0;
         delivery->rows_cap = 0;
-        delivery->recut_last = 0;
+        delivery->recut_rows = 0;
     }
     delivery->info = info;
     code = reader_consumers(delivery->reader, take_consumer, delivery, err);
@@ -338,8 +338,8 @@ static void handshake(struct delivery *delivery)
 static void halve(struct delivery *delivery)
 {
     const struct journal_batch *head = &delivery->shared->batch.head;
-    delivery->rows_cap = (head->last - head->first + 1) / 2;
-    delivery->recut_last = head->last;
+    delivery->rows_cap = head->rows / 2;
+    delivery->recut_rows = head->rows > 0 ? head->rows : 1;
     wait_for(delivery, 0, false);
 }
 
@@ -386,16 +386,20 @@ static int form(struct delivery *delivery, struct err *err)
 {
     struct delivery_shared *shared = delivery->shared;
     struct upload_journal *journal = &delivery->journal;
-    struct batch_limits limits = {shared->config->batch_rows, shared->config->batch_bytes};
+    struct batch_limits limits = {
+        .rows = shared->config->batch_rows,
+        .bytes = shared->config->batch_bytes,
+        .fold = shared->config->fold != 0,
+    };
     if (delivery->rows_cap > 0 && delivery->rows_cap < limits.rows)
         limits.rows = delivery->rows_cap;
     int code = batch_build(shared->writer, delivery->reader, delivery->acked, &limits,
                            &shared->batch, err);
     if (code)
         return code;
-    if (delivery->recut_last && shared->batch.head.last >= delivery->recut_last) {
+    if (delivery->recut_rows && shared->batch.head.rows >= delivery->recut_rows) {
         /* The next try sends what is stored: the server's limit may have been raised. */
-        delivery->recut_last = 0;
+        delivery->recut_rows = 0;
         delivery->rows_cap = 0;
         return err_set(err, ERR_LIMIT, 0,
                        "the server takes no batch of %lld rows, and rows %lld..%lld cannot be "
@@ -405,7 +409,7 @@ static int form(struct delivery *delivery, struct err *err)
     }
     code = journal->store_batch(journal->ctx, shared->config->name, &shared->batch.head, err);
     if (!code)
-        delivery->recut_last = 0;
+        delivery->recut_rows = 0;
     return code;
 }
 
@@ -413,7 +417,7 @@ static int form(struct delivery *delivery, struct err *err)
 static int take_batch(struct delivery *delivery, struct err *err)
 {
     struct batch *batch = &delivery->shared->batch;
-    if (delivery->batch_last && !delivery->recut_last) {
+    if (delivery->batch_last && !delivery->recut_rows) {
         int code = batch_load(delivery->reader, delivery->shared->config->name, batch, err);
         if (!code && batch->head.first == delivery->acked + 1 &&
             batch->head.epoch == delivery->info.epoch)

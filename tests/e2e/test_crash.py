@@ -13,7 +13,8 @@ from spoor import scaled
 class Crash(spoor.Case):
     def setUp(self):
         super().setUp()
-        self.s = self.make(upload_lines="batch_rows = 200")
+        # Unfolded, so that the server's rows can be counted.
+        self.s = self.make(upload_lines="batch_rows = 200", fold="off")
         self.mutator = spoor.Mutator(self.s.folder, self.random)
 
     def work(self, most):

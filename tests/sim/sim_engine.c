@@ -94,6 +94,7 @@ static void configure(const struct sim *sim, struct sim_engine *engine)
         .url = (char *)"http://simulated/",
         .format = CONFIG_FORMAT_SPOOR,
         .ack = CONFIG_ACK_SEQUENCE,
+        .fold = 1,
         .batch_rows = config->batch_rows,
         .batch_bytes = 1 << 20,
         .batch_delay_ns = config->batch_delay_ms * CLOCK_NS_PER_MS,

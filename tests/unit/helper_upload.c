@@ -146,6 +146,46 @@ void upload_rig_commit(struct upload_rig *rig, size_t count, uint32_t flags)
     free(names);
 }
 
+/* One commit of `count` rows about one file, whose size grows from `size`. */
+static void commit_file(struct upload_rig *rig, enum change_kind kind, int64_t entry, int64_t file,
+                        int64_t size, size_t count)
+{
+    struct err err = {0};
+    char name[32];
+    struct edit *edits = calloc(count, sizeof *edits);
+    if (!edits)
+        abort();
+    (void)snprintf(name, sizeof name, "file-%08lld", (long long)file);
+    for (size_t i = 0; i < count; i++)
+        edits[i] = (struct edit){
+            .kind = kind,
+            .type = ENTRY_FILE,
+            .entry = entry,
+            .name = bytes_str(name),
+            .path = bytes_str(name),
+            .attrs = {.size = size + (int64_t)i, .mtime_ns = TIME_MS * 1000000, .mode = 0644},
+            .file = {.a = (uint64_t)file + 1, .b = 1},
+        };
+    pthread_mutex_lock(&rig->lock);
+    check(journal_commit(rig->journal, edits, count, TIME_MS, &err), &err);
+    pthread_mutex_unlock(&rig->lock);
+    free(edits);
+}
+
+void upload_rig_modify(struct upload_rig *rig, int64_t entry, int64_t file, int64_t times)
+{
+    for (int64_t i = 0; i < times; i += UPLOAD_RIG_ROWS) {
+        int64_t left = times - i;
+        commit_file(rig, CHANGE_MODIFY, entry, file, 100001 + i,
+                    (size_t)(left < UPLOAD_RIG_ROWS ? left : UPLOAD_RIG_ROWS));
+    }
+}
+
+void upload_rig_delete(struct upload_rig *rig, int64_t entry, int64_t file)
+{
+    commit_file(rig, CHANGE_DELETE, entry, file, 0, 1);
+}
+
 struct journal_info upload_rig_info(struct upload_rig *rig)
 {
     pthread_mutex_lock(&rig->lock);

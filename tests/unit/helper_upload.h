@@ -9,6 +9,8 @@
 #include "journal.h"
 #include "upload.h"
 
+#define UPLOAD_RIG_ROWS 50 /* a commit */
+
 struct upload_rig {
     char dir[256]; /* temporary, removed at the end */
     char journal_dir[280];
@@ -34,6 +36,11 @@ void upload_rig_reopen(struct upload_rig *rig);
 struct upload_journal upload_rig_ops(struct upload_rig *rig);
 /* One commit that creates `count` files in the root; with `flags` on every row but the last. */
 void upload_rig_commit(struct upload_rig *rig, size_t count, uint32_t flags);
+/* `times` rows in commits of UPLOAD_RIG_ROWS, each a modify of the file that was created by row
+ * `entry` as number `file`; the last size is 100000 + times. */
+void upload_rig_modify(struct upload_rig *rig, int64_t entry, int64_t file, int64_t times);
+/* Its end. */
+void upload_rig_delete(struct upload_rig *rig, int64_t entry, int64_t file);
 struct journal_info upload_rig_info(struct upload_rig *rig);
 /* Each blocks until it is so; false after 30 s. A report has `part` in it, or is empty as `part`.
  */

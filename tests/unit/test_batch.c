@@ -24,7 +24,7 @@ struct rig {
 
 static void rig_open(struct rig *rig, int level)
 {
-    *rig = (struct rig){.limits = {100, 1 << 20}};
+    *rig = (struct rig){.limits = {.rows = 100, .bytes = 1 << 20}};
     upload_rig_open(&rig->journal, "docs", "main");
     assert_int_equal(reader_open(rig->journal.journal_dir, &rig->reader, &rig->err), 0);
     assert_int_equal(batch_writer_new(level, &rig->writer, &rig->err), 0);
@@ -173,7 +173,7 @@ static void bytes_are_a_limit_too(void **state)
     rig_open(&rig, 1);
     for (int i = 0; i < 50; i++)
         upload_rig_commit(&rig.journal, 2, 0);
-    rig.limits = (struct batch_limits){1000, 5000};
+    rig.limits = (struct batch_limits){.rows = 1000, .bytes = 5000};
     int64_t acked = 0;
     while (acked < 100) {
         struct buf plain;
@@ -188,7 +188,7 @@ static void bytes_are_a_limit_too(void **state)
         buf_deinit(&plain);
     }
     /* one row is larger than the limit: it goes alone */
-    rig.limits = (struct batch_limits){1000, 100};
+    rig.limits = (struct batch_limits){.rows = 1000, .bytes = 100};
     assert_int_equal(build(&rig, 0), 0);
     check_batch(&rig, 1, 1);
     rig_close(&rig);
@@ -201,7 +201,7 @@ static void large_batches_go_through_in_pieces(void **state)
     rig_open(&rig, 1);
     for (int i = 0; i < 10; i++)
         upload_rig_commit(&rig.journal, 1000, 0);
-    rig.limits = (struct batch_limits){7500, 64 << 20};
+    rig.limits = (struct batch_limits){.rows = 7500, .bytes = 64 << 20};
     assert_int_equal(build(&rig, 0), 0);
     check_batch(&rig, 1, 7000);
     rig_close(&rig);
@@ -287,6 +287,92 @@ static void gzip_refuses_what_is_not_whole(void **state)
     buf_deinit(&plain);
 }
 
+/* The decoded body. */
+static void unpack(struct rig *rig, struct buf *out)
+{
+    buf_init(out, 64 << 20);
+    assert_int_equal(gzip_unpack(rig->batch.body.data, rig->batch.body.len, out, &rig->err), 0);
+    buf_add(out, "", 1);
+    assert_true(buf_ok(out));
+}
+
+static void check_folded(struct rig *rig, int64_t last, int64_t rows)
+{
+    const struct journal_batch *head = &rig->batch.head;
+    uint64_t sum;
+    assert_int_equal(head->last, last);
+    assert_int_equal(head->rows, rows);
+    assert_int_equal(reader_sum(rig->reader, last, &sum, &rig->err), 0);
+    assert_true(sum == head->last_sum);
+}
+
+/* Far more rows than fit a batch or memory's share of it: read in pieces. */
+static void test_an_outage_of_writes_is_sent_once(void **state)
+{
+    (void)state;
+    struct rig rig;
+    struct buf text;
+    rig_open(&rig, 1);
+    rig.limits = (struct batch_limits){.rows = 1000, .bytes = 1 << 20, .fold = true};
+    upload_rig_commit(&rig.journal, 3, 0);
+    upload_rig_modify(&rig.journal, 2, 1, 25000);
+    assert_int_equal(build(&rig, 0), 0);
+    check_folded(&rig, 25003, 3);
+    unpack(&rig, &text);
+    assert_non_null(strstr(text.data, "\"size\":125000"));
+    assert_null(strstr(text.data, "modify"));
+    buf_deinit(&text);
+    assert_int_equal(build(&rig, 3), 0);
+    check_folded(&rig, 25003, 1);
+    rig.limits.fold = false;
+    assert_int_equal(build(&rig, 3), 0);
+    check_folded(&rig, 1003, 1000);
+    rig_close(&rig);
+}
+
+static void test_what_came_and_went_is_an_empty_batch(void **state)
+{
+    (void)state;
+    struct rig rig;
+    struct buf text;
+    rig_open(&rig, 1);
+    rig.limits.fold = true;
+    upload_rig_commit(&rig.journal, 2, 0);
+    upload_rig_modify(&rig.journal, 1, 0, 5);
+    upload_rig_delete(&rig.journal, 1, 0);
+    upload_rig_delete(&rig.journal, 2, 1);
+    assert_int_equal(build(&rig, 0), 0);
+    check_folded(&rig, 9, 0);
+    unpack(&rig, &text);
+    assert_int_equal(text.len, 1);
+    buf_deinit(&text);
+    rig_close(&rig);
+}
+
+/* What does not fold is cut at the limits, at the end of a commit; a commit beyond them is not
+ * folded. */
+static void test_folding_keeps_to_the_limits(void **state)
+{
+    (void)state;
+    struct rig rig;
+    rig_open(&rig, 1);
+    rig.limits = (struct batch_limits){.rows = 100, .bytes = 1 << 20, .fold = true};
+    for (int i = 0; i < 30; i++)
+        upload_rig_commit(&rig.journal, 7, 0);
+    upload_rig_commit(&rig.journal, 150, 0);
+    assert_int_equal(build(&rig, 0), 0);
+    check_batch(&rig, 1, 98);
+    rig.limits.bytes = 5000;
+    assert_int_equal(build(&rig, 98), 0);
+    assert_true(rig.batch.head.last >= 98 + 14);
+    assert_true(rig.batch.head.last <= 98 + 28);
+    check_batch(&rig, 99, rig.batch.head.last);
+    rig.limits.bytes = 1 << 20;
+    assert_int_equal(build(&rig, 210), 0);
+    check_batch(&rig, 211, 310);
+    rig_close(&rig);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -299,6 +385,9 @@ int main(void)
         cmocka_unit_test(large_batches_go_through_in_pieces),
         cmocka_unit_test(a_stored_batch_comes_back_as_it_was),
         cmocka_unit_test(gzip_refuses_what_is_not_whole),
+        cmocka_unit_test(test_an_outage_of_writes_is_sent_once),
+        cmocka_unit_test(test_what_came_and_went_is_an_empty_batch),
+        cmocka_unit_test(test_folding_keeps_to_the_limits),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

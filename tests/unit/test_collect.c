@@ -134,7 +134,7 @@ static int ask_of(struct rig *rig, const char *what)
 
 static void build(struct rig *rig, int64_t acked, int64_t rows)
 {
-    struct batch_limits limits = {rows, 1 << 20};
+    struct batch_limits limits = {.rows = rows, .bytes = 1 << 20};
     assert_int_equal(batch_build(rig->writer, rig->reader, acked, &limits, &rig->batch, &rig->err),
                      0);
 }
