@@ -80,10 +80,12 @@ static bool step_open(struct folder *folder)
     return !folder->needs_open;
 }
 
-/* Unmounting drops watches; adding one that still stands gives the same number. */
+/* Unmounting drops watches, and nobody knows which directories are still in the folder: each is
+ * watched anew when the scan finds it. */
 static int forget_watch(void *ctx, struct entry *dir)
 {
-    (void)ctx;
+    const struct folder *folder = ctx;
+    watch_remove(folder->watch, dir->watch);
     dir->watch = -1;
     return 0;
 }
@@ -104,7 +106,7 @@ static bool look_at_root(struct folder *folder, bool adopt)
         log_info("folder '%s': the folder is back", folder->config->name);
         folder->root_lost = false;
         folder->retry_wait_ns = 0;
-        (void)tree_each_dir(folder->tree, forget_watch, NULL); /* it never stops */
+        (void)tree_each_dir(folder->tree, forget_watch, folder); /* it never stops */
         folder_set_state(folder, FOLDER_SCANNING, "");
     }
     return true;
@@ -157,7 +159,7 @@ static bool step_lost(struct folder *folder)
         return true;
     }
     if (forgotten || (reason & CHANGE_ROOT_LOST)) {
-        (void)tree_each_dir(folder->tree, forget_watch, NULL); /* it never stops */
+        (void)tree_each_dir(folder->tree, forget_watch, folder); /* it never stops */
     }
     if (reason & CHANGE_ROOT_LOST) {
         reason = CHANGE_ROOT_LOST;

@@ -90,11 +90,12 @@ struct sim_identity {
 
 struct sim {
     struct sim_config config;
-    struct sim_disk disk;
+    struct sim_disk disk, flushed;
     struct sim_kernel kernel;
     struct sim_replica replica;
     struct sim_identity identity[SIM_NODES];
     bool rules_changed;           /* since the last sync */
+    bool frozen;                  /* a directory was unreadable at some time */
     struct sim_op torn[SIM_TORN]; /* done one by one between the engine's looks */
     int torn_count;
     uint64_t told; /* changes of which the kernel was to tell */
@@ -137,6 +138,8 @@ void sim_seam(void);
  * could not be started again. */
 bool sim_engine_start(struct sim *sim);
 bool sim_engine_restart(struct sim *sim, bool crash);
+/* A crash of the whole machine. */
+bool sim_engine_lose_power(struct sim *sim);
 void sim_engine_stop(struct sim *sim);
 /* What can be done now, with or without reading the kernel's queue first. */
 bool sim_engine_run(struct sim *sim, bool drain);

@@ -56,6 +56,15 @@ void sim_disk_init(struct sim_disk *disk)
     disk->at_path = SIM_ROOT;
 }
 
+void sim_disk_revert(struct sim_disk *disk, const struct sim_disk *flushed)
+{
+    *disk = *flushed;
+    for (int i = 0; i < disk->next; i++) {
+        disk->nodes[i].watch = 0;
+        disk->nodes[i].writers = 0;
+    }
+}
+
 int sim_dirs_below(const struct sim_disk *disk, int top, int out[SIM_NODES])
 {
     int count = 0;

@@ -98,6 +98,8 @@ enum sim_kind {
     SIM_OVERFLOW,
     SIM_JUMP,  /* number: seconds by which the wall clock jumps */
     SIM_FAULT, /* number: what the server does with a request to come */
+    SIM_FLUSH, /* what the users did so far is on the platter */
+    SIM_POWER, /* power is lost: the users' disk is as it was at the last flush */
     SIM_KINDS,
 };
 
@@ -109,6 +111,8 @@ struct sim_op {
 };
 
 void sim_disk_init(struct sim_disk *disk);
+/* After a loss of power: the disk is `flushed` again; nothing is watched or open any more. */
+void sim_disk_revert(struct sim_disk *disk, const struct sim_disk *flushed);
 /* What cannot be done (no such file, not empty, ...) does nothing, as in life. `sim` NULL: nobody
  * is told. */
 void sim_disk_do(struct sim_disk *disk, struct sim *sim, const struct sim_op *op, int64_t wall_ns);

@@ -232,14 +232,19 @@ static int remove_one(const char *path, const struct stat *facts, int type, stru
     return remove(path);
 }
 
-bool sim_engine_restart(struct sim *sim, bool crash)
+static void die(struct sim *sim)
 {
-    char state[STATE_MAX], left[STATE_MAX];
-    if (crash && !sim->crashed) {
+    if (!sim->crashed) {
         sim_engine_snapshot(sim);
         sim->crashed = true;
         sim->crashes++;
     }
+}
+
+/* Stops the engine; what it leaves is what it left when it died, if it did. */
+static bool stop_for_good(struct sim *sim)
+{
+    char state[STATE_MAX], left[STATE_MAX];
     bool died = sim->crashed;
     (void)snprintf(state, sizeof state, "%s/state", sim->dir);
     (void)snprintf(left, sizeof left, "%s/left", sim->dir);
@@ -249,6 +254,26 @@ bool sim_engine_restart(struct sim *sim, bool crash)
     if (died && (nftw(state, remove_one, 16, FTW_DEPTH | FTW_PHYS) || rename(left, state))) {
         return sim_wrong(sim, "the state left by the crash is not to be had: %s", strerror(errno));
     }
+    return true;
+}
+
+bool sim_engine_restart(struct sim *sim, bool crash)
+{
+    if (crash) {
+        die(sim);
+    }
+    return stop_for_good(sim) && sim_engine_start(sim);
+}
+
+bool sim_engine_lose_power(struct sim *sim)
+{
+    die(sim);
+    if (!stop_for_good(sim)) {
+        return false;
+    }
+    sim_disk_revert(&sim->disk, &sim->flushed);
+    memset(sim->identity, 0, sizeof sim->identity); /* nodes are other files from now on */
+    sim->torn_count = 0;
     return sim_engine_start(sim);
 }
 

@@ -5,13 +5,14 @@
  * Not asked of what the daemon could not have known: what left the folder, was ignored, covered or
  * unreadable for a moment; files with several names, whose entries may change places; what moved
  * between two looks of one round; and everything, while a change of ignore rules is not synced yet,
- * or while there are fewer watches than directories. */
+ * while there are fewer watches than directories, or when a polled directory was unreadable: that
+ * one is tried again by itself, and what has left it is looked for nowhere else then. */
 #include "reader.h"
 #include "sim.h"
 #include "sim_walk.h"
 
 struct visible {
-    bool node[SIM_NODES];
+    bool node[SIM_NODES], frozen;
     const struct sim_disk *disk;
 };
 
@@ -25,8 +26,9 @@ static bool see(void *ctx, const char *path, int node)
 
 static void see_nothing(void *ctx, const char *path)
 {
-    (void)ctx;
+    struct visible *visible = ctx;
     (void)path;
+    visible->frozen = true;
 }
 
 static void look(const struct sim *sim, struct visible *out)
@@ -41,6 +43,7 @@ void sim_identity_changed(struct sim *sim)
 {
     struct visible visible;
     look(sim, &visible);
+    sim->frozen |= visible.frozen;
     for (int i = 0; i < sim->disk.next; i++) {
         if (!visible.node[i]) {
             sim->identity[i].entry = 0;
@@ -88,7 +91,8 @@ bool sim_identity_check(struct sim *sim)
 {
     struct visible visible;
     look(sim, &visible);
-    bool limited = sim->config.watch_max < SIM_NODES && sim->config.kernel == SIM_INOTIFY;
+    bool limited = (sim->config.kernel == SIM_INOTIFY && sim->config.watch_max < SIM_NODES) ||
+                   (sim->config.kernel == SIM_POLL && sim->frozen);
     for (int i = SIM_FIRST; i < sim->disk.next; i++) {
         struct sim_identity *identity = &sim->identity[i];
         bool asked =

@@ -13,7 +13,7 @@ uint64_t sim_random(uint64_t *state)
 struct maker {
     uint64_t state;
     struct sim_script *out;
-    struct sim_disk disk;
+    struct sim_disk disk, flushed;
     int unreadable; /* how often, of 100, modes that shut the daemon out are given */
     int torn;       /* how often, of 100, an operation waits for a look */
     int inner;      /* depth that is kept to */
@@ -76,6 +76,10 @@ static void add(struct maker *maker, const struct sim_op *op)
         maker->out->ops[maker->out->count++] = *op;
         if (op->kind < SIM_KINDS_OF_USERS) {
             sim_disk_do(&maker->disk, NULL, op, 1);
+        } else if (op->kind == SIM_FLUSH) {
+            maker->flushed = maker->disk;
+        } else if (op->kind == SIM_POWER) {
+            sim_disk_revert(&maker->disk, &maker->flushed);
         }
     }
 }
@@ -108,10 +112,11 @@ static void add_other_op(struct maker *maker)
 {
     struct sim_op made_op = {0}, *op = &made_op;
     static const uint8_t kinds[] = {
-        SIM_RUN,       SIM_RUN,       SIM_RUN,       SIM_RUN,      SIM_STEP,  SIM_WAIT,  SIM_WAIT,
-        SIM_WAIT,      SIM_WAIT,      SIM_WAIT,      SIM_WAIT,     SIM_SYNC,  SIM_SYNC,  SIM_CRASH,
-        SIM_CRASH,     SIM_RESTART,   SIM_OVERFLOW,  SIM_JUMP,     SIM_FAULT, SIM_FAULT, SIM_FAULT,
-        SIM_ROOT_AWAY, SIM_ROOT_BACK, SIM_ROOT_SWAP, SIM_ROOT_BACK};
+        SIM_RUN,       SIM_RUN,   SIM_RUN,   SIM_RUN,       SIM_STEP,      SIM_WAIT,
+        SIM_WAIT,      SIM_WAIT,  SIM_WAIT,  SIM_WAIT,      SIM_WAIT,      SIM_SYNC,
+        SIM_SYNC,      SIM_CRASH, SIM_CRASH, SIM_RESTART,   SIM_OVERFLOW,  SIM_JUMP,
+        SIM_FAULT,     SIM_FAULT, SIM_FAULT, SIM_ROOT_AWAY, SIM_ROOT_BACK, SIM_ROOT_SWAP,
+        SIM_ROOT_BACK, SIM_FLUSH, SIM_FLUSH, SIM_POWER};
     op->kind = (enum sim_kind)kinds[pick(maker, (int64_t)ARRAY_LEN(kinds))];
     switch (op->kind) {
     case SIM_WAIT:
@@ -253,6 +258,7 @@ void sim_script_make(uint64_t seed, struct sim_script *out)
     *out = (struct sim_script){.config = {.seed = seed}};
     struct sim_config *config = &out->config;
     sim_disk_init(&maker.disk);
+    maker.flushed = maker.disk;
     config->settle_ms = settles[pick(&maker, 4)];
     config->delay_ms = delays[pick(&maker, 4)];
     config->queue_max = queues[pick(&maker, 4)];

@@ -96,6 +96,11 @@ static bool do_op(struct sim *sim, const struct sim_op *op)
     case SIM_CRASH:
         sim->crash_in = (int)op->number;
         return true;
+    case SIM_FLUSH:
+        sim->flushed = sim->disk;
+        return true;
+    case SIM_POWER:
+        return sim_engine_lose_power(sim);
     case SIM_RESTART:
         return sim_engine_restart(sim, false);
     case SIM_OVERFLOW:
@@ -194,6 +199,7 @@ void sim_run(struct sim *sim, const struct sim_script *script)
     sim->wall_offset_ns = INT64_C(1795420800) * CLOCK_NS_PER_S;
     sim->replica = (struct sim_replica){0};
     sim_disk_init(&sim->disk);
+    sim->flushed = sim->disk;
     sim_kernel_reset(sim);
     buf_init(&sim->rows, 64 << 20);
     bool ok = sim_engine_start(sim);

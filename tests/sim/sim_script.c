@@ -36,6 +36,8 @@ static const char *const words[SIM_KINDS] = {
     [SIM_OVERFLOW] = "overflow",
     [SIM_JUMP] = "jump",
     [SIM_FAULT] = "fault",
+    [SIM_FLUSH] = "flush",
+    [SIM_POWER] = "power",
 };
 static const char letters[SIM_NAMES + 1] = "abcdei";
 
