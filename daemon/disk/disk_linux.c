@@ -350,7 +350,8 @@ static int linux_watch(void *ctx, struct disk_dir *dir, struct file_id file, boo
 {
     const struct disk_linux *disk = ctx;
     *out = -1;
-    return disk->watch ? watch_add(disk->watch, dir->fd, file, root, out, err) : 0;
+    struct watch_dir place = {.fd = dir->fd, .file = file, .root = root};
+    return disk->watch ? watch_add(disk->watch, &place, out, err) : 0;
 }
 
 static void linux_unwatch(void *ctx, int32_t watch)

@@ -106,8 +106,8 @@ struct observe_missing observe_mark_missing(struct observe *o, bool on);
 /* observe_weak.c */
 /* Gives entries that are the same under another identity that identity; true when any was. */
 bool observe_renew_weak(struct observe *o);
-/* Must a directory that the tree knows be listed deeply where it turns up under another name? By its
- * identity alone it may be another one, or other rules may apply to what is below. */
+/* Must a directory that the tree knows be listed deeply where it turns up under another name? By
+ * its identity alone it may be another one, or other rules may apply to what is below. */
 bool observe_lists_moved(const struct observe *o);
 
 #endif

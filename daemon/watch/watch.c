@@ -94,11 +94,10 @@ const char *watch_backend(const struct watch *watch)
     return __atomic_load_n(&watch->backend, __ATOMIC_ACQUIRE);
 }
 
-int watch_add(struct watch *watch, int dirfd, struct file_id dir, bool root, int32_t *out,
-              struct err *err)
+int watch_add(struct watch *watch, const struct watch_dir *dir, int32_t *out, struct err *err)
 {
-    if (watch->automatic && root) {
-        bool remote = is_remote(dirfd);
+    if (watch->automatic && dir->root) {
+        bool remote = is_remote(dir->fd);
         __atomic_store_n(&watch->remote, remote, __ATOMIC_RELEASE);
         watch_set_backend(watch, remote ? "poll (network or FUSE file system)" : "inotify");
     }
@@ -106,7 +105,7 @@ int watch_add(struct watch *watch, int dirfd, struct file_id dir, bool root, int
         *out = -1;
         return 0;
     }
-    return watch->ops->add(watch, dirfd, dir, root, out, err);
+    return watch->ops->add(watch, dir, out, err);
 }
 
 void watch_remove(struct watch *watch, int32_t number)

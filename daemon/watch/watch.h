@@ -67,6 +67,16 @@ struct watch_setup {
     struct watch_sink sink;
 };
 
+/* A directory as whoever opened it knows it. */
+struct watch_dir {
+    int fd; /* an open handle; not used on Windows, which gives paths */
+    struct file_id file;
+    bool root;
+    /* Windows: where it was just opened, if it is not the root. */
+    struct file_id parent;
+    struct bytes name;
+};
+
 /* Everything in `setup` is copied. */
 int watch_open(const struct watch_setup *setup, struct watch **out, struct err *err);
 /* The watch thread. 0 after watch_stop(), else the error that ended it. */
@@ -77,12 +87,11 @@ void watch_close(struct watch *watch);
  * was asked for: "inotify (fanotify: ...)". Lives as long as the watch. Any thread. */
 const char *watch_backend(const struct watch *watch);
 
-/* Watches one directory (not below it) through an open handle of it; records carry `dir` from
- * now on. Adding one that is watched keeps it and gives the same number. *out -1: directories of
- * this folder are not watched but polled (watch_backend says why). Any thread. ERR_LIMIT: the
- * system's watch limit (the text names the sysctl); ERR_DENIED: it may not be read. */
-int watch_add(struct watch *watch, int dirfd, struct file_id dir, bool root, int32_t *out,
-              struct err *err);
+/* Watches one directory (not below it); records carry its `file` from now on. Adding one that is
+ * watched keeps it and gives the same number. *out -1: directories of this folder are not watched
+ * but polled (watch_backend says why). Any thread. ERR_LIMIT: the system's watch limit (the text
+ * names the sysctl); ERR_DENIED: it may not be read. */
+int watch_add(struct watch *watch, const struct watch_dir *dir, int32_t *out, struct err *err);
 /* No record of it is handed over afterwards. Any thread; -1 does nothing. */
 void watch_remove(struct watch *watch, int32_t number);
 size_t watch_count(struct watch *watch);

@@ -159,23 +159,23 @@ static int32_t file_locked(struct watch_fanotify *watch, uint64_t handle, struct
     return slot->number;
 }
 
-static int fanotify_add(struct watch *watch, int dirfd, struct file_id dir, bool root, int32_t *out,
+static int fanotify_add(struct watch *watch, const struct watch_dir *dir, int32_t *out,
                         struct err *err)
 {
     struct watch_fanotify *fanotify = own(watch);
     uint64_t handle = 0;
     int code = 0;
     pthread_mutex_lock(&fanotify->queue.lock);
-    if (root)
-        add_root_locked(fanotify, dirfd);
-    int os = fanotify->marked ? read_handle(fanotify, fanotify->fsid, dirfd, &handle) : 0;
+    if (dir->root)
+        add_root_locked(fanotify, dir->fd);
+    int os = fanotify->marked ? read_handle(fanotify, fanotify->fsid, dir->fd, &handle) : 0;
     if (os)
         code = err_os(err, os, "cannot watch directory");
     else if (!fanotify->marked)
         *out = -1;
     else if (!(code = watch_table_reserve(&fanotify->table, err)) &&
              !(code = handle_index_reserve(&fanotify->index, &fanotify->table, err)))
-        *out = file_locked(fanotify, handle, dir, root);
+        *out = file_locked(fanotify, handle, dir->file, dir->root);
     pthread_mutex_unlock(&fanotify->queue.lock);
     return code;
 }

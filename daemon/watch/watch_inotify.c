@@ -85,21 +85,21 @@ static void inotify_close(struct watch *watch)
     free(inotify);
 }
 
-static int inotify_add(struct watch *watch, int dirfd, struct file_id dir, bool root, int32_t *out,
+static int inotify_add(struct watch *watch, const struct watch_dir *dir, int32_t *out,
                        struct err *err)
 {
     struct watch_inotify *inotify = own(watch);
     pthread_mutex_lock(&inotify->queue.lock);
     int code = watch_table_reserve(&inotify->table, err);
     if (!code) {
-        int number = add_by_handle(inotify, dirfd, root ? MASK_DIR | MASK_ROOT : MASK_DIR);
+        int number = add_by_handle(inotify, dir->fd, dir->root ? MASK_DIR | MASK_ROOT : MASK_DIR);
         if (number < 0) {
             code = add_failed(-number, err);
         } else {
             /* The same inode gives the same number: the slot may be there. */
             struct watched *slot = watch_table_put(&inotify->table, number);
-            slot->dir = dir;
-            slot->root |= root;
+            slot->dir = dir->file;
+            slot->root |= dir->root;
             *out = number;
         }
     }

@@ -42,13 +42,10 @@ static void poll_close(struct watch *watch)
     free(poll);
 }
 
-static int poll_add(struct watch *watch, int dirfd, struct file_id dir, bool root, int32_t *out,
-                    struct err *err)
+static int poll_add(struct watch *watch, const struct watch_dir *dir, int32_t *out, struct err *err)
 {
     (void)watch;
-    (void)dirfd;
     (void)dir;
-    (void)root;
     (void)err;
     *out = -1;
     return 0;

@@ -12,8 +12,7 @@ struct watch_ops {
     int (*run)(struct watch *watch, struct err *err);
     void (*stop)(struct watch *watch);
     void (*close)(struct watch *watch);
-    int (*add)(struct watch *watch, int dirfd, struct file_id dir, bool root, int32_t *out,
-               struct err *err);
+    int (*add)(struct watch *watch, const struct watch_dir *dir, int32_t *out, struct err *err);
     void (*remove)(struct watch *watch, int32_t number);
     size_t (*count)(struct watch *watch);
     int (*drain)(struct watch *watch, struct err *err);

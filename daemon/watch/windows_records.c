@@ -271,16 +271,15 @@ void windows_records_deinit(struct windows_records *records)
     watch_places_deinit(&records->places);
 }
 
-int windows_records_add(struct windows_records *records, struct file_id dir, struct file_id parent,
-                        struct bytes name, int32_t *number, struct err *err)
+int windows_records_add(struct windows_records *records, const struct watch_dir *dir,
+                        int32_t *number, struct err *err)
 {
     struct watch_place *place;
-    bool root = name.len == 0;
-    uint64_t at = root ? 0 : watch_place_of(parent, name);
-    int code = watch_places_put(&records->places, dir, at, &place, err);
+    uint64_t at = dir->root ? 0 : watch_place_of(dir->parent, dir->name);
+    int code = watch_places_put(&records->places, dir->file, at, &place, err);
     if (code)
         return code;
-    if (root)
+    if (dir->root)
         records->root = place->number;
     /* Should it be unknown later on, it is to be told again. */
     if (is_told(records, at))

@@ -43,10 +43,9 @@ void windows_records_init(struct windows_records *records, const struct watch_si
                           void (*barrier)(void *ctx, struct bytes rest), void *barrier_ctx);
 void windows_records_deinit(struct windows_records *records);
 
-/* watch.h's add and remove. `name` in `parent` is where the directory was just found; an empty one
- * says that it is the root. What is added again may be so at another place. */
-int windows_records_add(struct windows_records *records, struct file_id dir, struct file_id parent,
-                        struct bytes name, int32_t *number, struct err *err);
+/* watch.h's add and remove. What is added again may be so at another place. */
+int windows_records_add(struct windows_records *records, const struct watch_dir *dir,
+                        int32_t *number, struct err *err);
 void windows_records_remove(struct windows_records *records, int32_t number);
 size_t windows_records_count(const struct windows_records *records);
 

@@ -80,8 +80,9 @@ static void add(struct windows_records *records, uint64_t dir, uint64_t parent, 
 {
     int32_t number;
     struct err err;
-    FUZZ_CHECK(windows_records_add(records, (struct file_id){dir, 0}, (struct file_id){parent, 0},
-                                   bytes_str(name), &number, &err) == 0);
+    struct watch_dir found = {
+        .file = {dir, 0}, .root = parent == 0, .parent = {parent, 0}, .name = bytes_str(name)};
+    FUZZ_CHECK(windows_records_add(records, &found, &number, &err) == 0);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

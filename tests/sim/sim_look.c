@@ -179,7 +179,8 @@ static int add_watch(void *ctx, struct disk_dir *dir, struct file_id file, bool 
     const struct sim *sim = ctx;
     sim_seam();
     *out = -1;
-    return watch_add(sim->watch, (int)(uintptr_t)dir, file, root, out, err);
+    struct watch_dir place = {.fd = (int)(uintptr_t)dir, .file = file, .root = root};
+    return watch_add(sim->watch, &place, out, err);
 }
 
 static void remove_watch(void *ctx, int32_t number)

@@ -70,7 +70,8 @@ int32_t watch_test_add(struct watch_test *test, const char *path, uint64_t id, b
     int32_t number = -1;
     int fd = openat(test->temp.fd, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     assert_true(fd >= 0);
-    int code = watch_add(test->watch, fd, (struct file_id){id, 0}, root, &number, &err);
+    int code = watch_add(test->watch, &(struct watch_dir){.fd = fd, .file = {id, 0}, .root = root},
+                         &number, &err);
     close(fd);
     if (code)
         fail_msg("%s", err.text);

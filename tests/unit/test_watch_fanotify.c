@@ -67,7 +67,8 @@ static int add(const struct watch_test *test, struct watch *watch, const char *n
 {
     struct err err = {0};
     int fd = openat(test->temp.fd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    int code = watch_add(watch, fd, (struct file_id){id, 0}, root, number, &err);
+    int code = watch_add(watch, &(struct watch_dir){.fd = fd, .file = {id, 0}, .root = root},
+                         number, &err);
     close(fd);
     return code;
 }
@@ -186,7 +187,8 @@ static void test_place_without_reading(void **state)
     int32_t number = -1;
     temp_mkdir(&test->temp, "root/locked");
     int fd = openat(test->temp.fd, "root/locked", O_PATH | O_DIRECTORY | O_CLOEXEC);
-    assert_int_equal(watch_add(test->watch, fd, (struct file_id){5, 0}, false, &number, &err), 0);
+    assert_int_equal(
+        watch_add(test->watch, &(struct watch_dir){.fd = fd, .file = {5, 0}}, &number, &err), 0);
     close(fd);
     watch_test_drain(test);
     watch_test_forget(test);
@@ -345,7 +347,8 @@ static int remote_child(void *ctx)
     CHECK(strcmp(watch_backend(test->watch), "inotify") == 0);
     int fd = openat(test->temp.fd, "outside", O_PATH | O_DIRECTORY | O_CLOEXEC);
     CHECK(fd >= 0);
-    CHECK(watch_add(test->watch, fd, (struct file_id){9, 0}, true, &number, &err) == 0);
+    CHECK(watch_add(test->watch, &(struct watch_dir){.fd = fd, .file = {9, 0}, .root = true},
+                    &number, &err) == 0);
     CHECK(number == -1);
     CHECK(strcmp(watch_backend(test->watch), "poll (network or FUSE file system)") == 0);
     close(fd);

@@ -114,7 +114,7 @@ static int unreadable_child(void *ctx)
     int fd = openat(test->temp.fd, "root/locked", O_PATH | O_DIRECTORY | O_CLOEXEC);
     if (!temp_drop_rights() || fd < 0)
         return TEMP_CHILD_SKIP;
-    int code = watch_add(test->watch, fd, (struct file_id){5, 0}, false, &number, &err);
+    int code = watch_add(test->watch, &(struct watch_dir){.fd = fd, .file = {5, 0}}, &number, &err);
     return code == ERR_DENIED && err.os == EACCES ? 0 : 1;
 }
 
@@ -159,7 +159,8 @@ static int limit_child(void *ctx)
         char name[32];
         snprintf(name, sizeof name, "root/d%d", i);
         int dir = openat(test->temp.fd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-        code = watch_add(watch, dir, (struct file_id){10 + (uint64_t)i, 0}, false, &number, &err);
+        code = watch_add(watch, &(struct watch_dir){.fd = dir, .file = {10 + (uint64_t)i, 0}},
+                         &number, &err);
         close(dir);
         if (code && i < 2)
             return 1;

@@ -63,8 +63,9 @@ static int32_t add(struct test *test, uint64_t dir, uint64_t parent, const char 
 {
     struct err err = {0};
     int32_t number = -1;
-    if (windows_records_add(&test->records, (struct file_id){dir, 0}, (struct file_id){parent, 0},
-                            bytes_str(name), &number, &err))
+    struct watch_dir found = {
+        .file = {dir, 0}, .root = parent == 0, .parent = {parent, 0}, .name = bytes_str(name)};
+    if (windows_records_add(&test->records, &found, &number, &err))
         fail_msg("%s", err.text);
     return number;
 }
