@@ -97,7 +97,7 @@ struct wanted {
 static int match(void *ctx, const struct settle_name *name)
 {
     struct wanted *wanted = ctx;
-    if (file_id_equal(name->dir, sim_file(wanted->dir)) &&
+    if (file_id_equal(name->dir, sim_file(&disk_, wanted->dir)) &&
         bytes_equal(name->name, sim_name(wanted->name))) {
         wanted->bits |= UINT64_C(1) << wanted->index;
     }
@@ -350,10 +350,10 @@ static void lose_sight(bool listed_shallowly)
     known();
     ACT({SIM_RENAME, SIM_ROOT, D, SIM_OUTSIDE, D});
     disk_.nodes[b].watched = false; /* as is done with what left */
-    tree_dir(daemon_.tree, sim_file(b))->watch = -1;
+    tree_dir(daemon_.tree, sim_file(&disk_, b))->watch = -1;
     ACT({SIM_REMOVE, b, D, 0, 0}, {SIM_RENAME, SIM_OUTSIDE, D, SIM_ROOT, D});
     if (listed_shallowly) {
-        const struct settle_mark mark = {.dir = sim_file(a)};
+        const struct settle_mark mark = {.dir = sim_file(&disk_, a)};
         assert_true(settle_mark_dir(daemon_.settle, &mark));
     }
     come_to_rest();
