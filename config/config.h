@@ -60,7 +60,7 @@ enum config_backend {
     CONFIG_BACKEND_FANOTIFY,
     CONFIG_BACKEND_POLL,
 };
-enum config_format { CONFIG_FORMAT_SPOOR, CONFIG_FORMAT_NDJSON };
+enum config_format { CONFIG_FORMAT_SPOOR, CONFIG_FORMAT_NDJSON, CONFIG_FORMAT_CLOUDEVENTS };
 enum config_ack { CONFIG_ACK_SEQUENCE, CONFIG_ACK_STATUS };
 
 struct config_upload {
@@ -68,8 +68,8 @@ struct config_upload {
     char *url;                  /* http or https; format spoor: the base */
     struct config_list folders; /* names; empty: all folders */
     int64_t format;             /* enum config_format */
-    int64_t ack;                /* enum config_ack; default sequence for spoor, status for ndjson */
-    int64_t fold;               /* 1: send what rows come to; default for spoor 1, for ndjson 0 */
+    int64_t ack;                /* enum config_ack; default sequence for spoor, status for logs */
+    int64_t fold;               /* 1: send what rows come to; default for spoor 1, for logs 0 */
     int64_t batch_rows;         /* rows a batch at most */
     int64_t batch_bytes;        /* encoded bytes a batch at most, before compression */
     int64_t batch_delay_ns;     /* gathered for so long before a small batch is sent */

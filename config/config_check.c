@@ -140,12 +140,33 @@ static bool is_loopback(const char *host)
     return strcasecmp(host, "localhost") == 0 || strcmp(host, "[::1]") == 0 || is_loopback_v4(host);
 }
 
+/* NULL, or what is wrong with what stands in braces. */
+static const char *check_braces(const struct config_upload *upload)
+{
+    static const char *const names[] = {"{journal}", "{epoch}", "{first}", "{last}"};
+    for (const char *at = strpbrk(upload->url, "{}"); at; at = strpbrk(at, "{}")) {
+        size_t len = 0;
+        if (upload->format == CONFIG_FORMAT_SPOOR)
+            return "with format = spoor it is the base of the urls and has no braces";
+        for (size_t i = 0; i < ARRAY_LEN(names) && !len; i++)
+            if (strncmp(at, names[i], strlen(names[i])) == 0)
+                len = strlen(names[i]);
+        if (!len)
+            return "in braces can stand {journal}, {epoch}, {first} and {last}; others must be "
+                   "percent-encoded";
+        at += len;
+    }
+    return NULL;
+}
+
 static int check_url(const struct config *config, size_t index, struct err *err)
 {
     const struct config_upload *upload = &config->uploads[index];
     struct url url;
     const char *why = split_url(upload->url, &url);
 
+    if (!why)
+        why = check_braces(upload);
     if (why)
         return fault(config, SCOPE_UPLOAD, index, "url", err, "url: %s", why);
     if (upload->format == CONFIG_FORMAT_SPOOR && strchr(url.rest, '?'))

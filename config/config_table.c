@@ -20,13 +20,14 @@
 
 static const char *const log_levels[] = {"error", "warn", "info", "debug", NULL};
 static const char *const backends[] = {"auto", "inotify", "fanotify", "poll", NULL};
-static const char *const formats[] = {"spoor", "ndjson", NULL};
+static const char *const formats[] = {"spoor", "ndjson", "cloudevents", NULL};
 static const char *const folds[] = {"off", "on", NULL};
 static const char *const acks[] = {"sequence", "status", NULL};
 
 _Static_assert(LOG_ERROR == 0 && LOG_DEBUG == 3, "log_levels follows enum log_level");
 _Static_assert(CONFIG_BACKEND_AUTO == 0 && CONFIG_BACKEND_POLL == 3, "backends follows its enum");
-_Static_assert(CONFIG_FORMAT_SPOOR == 0 && CONFIG_FORMAT_NDJSON == 1, "formats follows its enum");
+_Static_assert(CONFIG_FORMAT_SPOOR == 0 && CONFIG_FORMAT_CLOUDEVENTS == 2,
+               "formats follows its enum");
 _Static_assert(CONFIG_ACK_SEQUENCE == 0 && CONFIG_ACK_STATUS == 1, "acks follows its enum");
 
 #define DAEMON(field)    .scope = SCOPE_DAEMON, .offset = offsetof(struct config_daemon, field)
@@ -81,22 +82,23 @@ const struct option config_options[] = {
 
     {UPLOAD(url), .key = "url", .kind = KIND_STRING, .flags = OPTION_REQUIRED,
      .example = "https://sync.example.org/",
-     .help = "The server. Format spoor: the base of its urls; else the very url to post to. "
+     .help = "The server. Format spoor: the base of its urls; else the very url to post to, in "
+             "which {journal}, {epoch}, {first} and {last} stand for what the batch holds. "
              "Plain http is taken for this machine only, unless allow_http says yes."},
     {UPLOAD(folders), .key = "folders", .kind = KIND_LIST, .flags = OPTION_SPLIT,
      .help = "Names of the folders to deliver, separated by blanks or commas. May repeat. Empty: "
              "all folders."},
     {UPLOAD(format), .key = "format", .kind = KIND_ENUM, .default_text = "spoor",
      .choices = formats,
-     .help = "What the server speaks: spoor (a replica), or ndjson (a log, one JSON object a "
-             "line)."},
+     .help = "What the server speaks: spoor (a replica); or of a log: ndjson (one JSON object a "
+             "line), cloudevents (batches of CloudEvents in JSON)."},
     {UPLOAD(ack), .key = "ack", .kind = KIND_ENUM, .choices = acks, .example = "sequence",
      .help = "What confirms a batch: sequence (the Spoor-Acked header) or status (any 2xx). "
-             "Default: sequence for format spoor, status for ndjson."},
+             "Default: sequence for format spoor, status for the others."},
     {UPLOAD(fold), .key = "fold", .kind = KIND_ENUM, .choices = folds, .example = "on",
      .help = "on: rows that were not yet sent are sent as what they come to: a file written a "
              "thousand times once, one that came and went not at all. off: each row. Default: on "
-             "for format spoor, off for ndjson, as a log wants its history."},
+             "for format spoor, off for the others, as a log wants its history."},
     {UPLOAD(batch_rows), .key = "batch_rows", .kind = KIND_INTEGER, .default_text = "10000",
      RANGE(1, 1000000), .help = "Rows in a batch, at most."},
     {UPLOAD(batch_bytes), .key = "batch_bytes", .kind = KIND_BYTES, .default_text = "8MiB",

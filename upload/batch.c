@@ -9,10 +9,10 @@
 
 #include "change.h"
 #include "err.h"
+#include "format.h"
 #include "gather.h"
 #include "gzip.h"
 #include "reader.h"
-#include "row.h"
 #include "sha256.h"
 
 #define BATCH_PIECE      (128 << 10)       /* plain bytes gathered before gzip runs */
@@ -31,7 +31,7 @@ struct batch_writer {
     struct gzip *gzip; /* NULL: plain bodies */
     struct buf plain;
     const struct batch_limits *limits;
-    const char *folder;
+    struct format format;
     struct buf *body;
     int64_t next_seq;
     int64_t rows;
@@ -122,11 +122,11 @@ static int add_row(void *ctx, const struct change *change)
     struct batch_writer *writer = ctx;
     if (change->seq != writer->next_seq)
         return err_set(writer->err, ERR_CORRUPT, 0,
-                       "cannot read journal of folder '%s': row %lld is missing", writer->folder,
-                       (long long)writer->next_seq);
+                       "cannot read journal of folder '%s': row %lld is missing",
+                       writer->format.folder, (long long)writer->next_seq);
     writer->next_seq++;
     writer->rows++;
-    row_write(&writer->plain, writer->folder, change);
+    format_row(&writer->format, change, writer->rows == 1, &writer->plain);
     if (!buf_ok(&writer->plain) || !buf_ok(writer->body))
         return err_set(writer->err, ERR_NOMEM, 0, "cannot form batch: out of memory");
     const struct batch_limits *limits = writer->limits;
@@ -153,6 +153,7 @@ static void begin(struct batch_writer *writer, int64_t first, struct err *err)
     writer->commit = (struct cut){0};
     writer->loose = (struct cut){0};
     buf_reset(&writer->plain);
+    format_begin(&writer->format, &writer->plain);
     if (writer->gzip)
         gzip_begin(writer->gzip);
 }
@@ -179,7 +180,7 @@ static int walk_folded(struct batch_writer *writer, struct reader *reader, int64
     int code = gather_rows(&gather, reader, first, last, writer->limits, err);
     begin(writer, first, err);
     for (size_t i = 0; i < gather.count && !code; i++) {
-        row_write(&writer->plain, writer->folder, &gather.rows[i]);
+        format_row(&writer->format, &gather.rows[i], i == 0, &writer->plain);
         if (writer->plain.len >= BATCH_PIECE) {
             feed(writer, writer->plain.len);
             buf_reset(&writer->plain);
@@ -201,7 +202,9 @@ static int finish(struct batch_writer *writer, struct cut *cut, struct err *err)
         return err_set(err, ERR_CORRUPT, 0,
                        "cannot form batch from row %lld: the journal's last commit has no end",
                        (long long)(writer->next_seq - writer->rows));
-    feed(writer, cut->at);
+    buf_truncate(&writer->plain, cut->at);
+    format_end(&writer->format, &writer->plain);
+    feed(writer, writer->plain.len);
     if (writer->gzip)
         gzip_finish(writer->gzip, writer->body);
     if (!buf_ok(writer->body))
@@ -227,7 +230,7 @@ int batch_build(struct batch_writer *writer, struct reader *reader, int64_t acke
     if (code)
         goto out;
     writer->limits = limits;
-    writer->folder = info.folder;
+    writer->format = (struct format){limits->format, info.id, info.folder};
     writer->body = &out->body;
     code =
         limits->fold ? walk_folded(writer, reader, head.first, info.last_seq, err) : ERR_NOTFOUND;

@@ -8,6 +8,7 @@
 #define SPOOR_BATCH_H
 
 #include "buf.h"
+#include "config.h"
 #include "journal.h"
 
 struct batch_writer;
@@ -23,10 +24,12 @@ struct reader;
 /* Bytes of a stored body at most; the limits of the configuration lie below. */
 #define BATCH_BODY_MAX ((size_t)1 << 30)
 
+/* How large a batch may be, and what it looks like. */
 struct batch_limits {
     int64_t rows;
     int64_t bytes; /* encoded, before compression; of a folded batch, about */
-    bool fold;     /* what the rows come to instead of each row: see fold.h */
+    enum config_format format;
+    bool fold; /* what the rows come to instead of each row: see fold.h */
 };
 
 /* `head.body` looks at `body` and is good as long as that is unchanged. */

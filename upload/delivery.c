@@ -389,6 +389,7 @@ static int form(struct delivery *delivery, struct err *err)
     struct batch_limits limits = {
         .rows = shared->config->batch_rows,
         .bytes = shared->config->batch_bytes,
+        .format = (enum config_format)shared->config->format,
         .fold = shared->config->fold != 0,
     };
     if (delivery->rows_cap > 0 && delivery->rows_cap < limits.rows)

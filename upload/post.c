@@ -6,6 +6,7 @@
 #include "config.h"
 #include "delivery.h"
 #include "err.h"
+#include "format.h"
 #include "sha256.h"
 #include "text.h"
 #include "wire.h"
@@ -38,14 +39,14 @@ static void add_header(struct headers *headers, const char *format, ...)
     headers->list[headers->count++] = line;
 }
 
-static void add_batch_headers(struct headers *headers, const struct journal_info *info,
-                              const struct journal_batch *batch)
+static void add_batch_headers(struct headers *headers, enum config_format format,
+                              const struct journal_info *info, const struct journal_batch *batch)
 {
     struct buf digest;
     buf_init(&digest, 2 * SHA256_SIZE);
     text_add_base64(&digest, batch->digest, sizeof batch->digest);
     headers->failed = !buf_ok(&digest);
-    add_header(headers, "Content-Type: application/x-ndjson");
+    add_header(headers, "Content-Type: %s", format_media_type(format));
     if (batch->gzip)
         add_header(headers, "Content-Encoding: gzip");
     add_header(headers, "Content-Digest: sha-256=:%s:", digest.data ? digest.data : "");
@@ -88,8 +89,8 @@ int post_batch(struct delivery_shared *shared, const struct journal_info *info, 
     if (shared->config->format == CONFIG_FORMAT_SPOOR)
         transport_add_url(&url, shared->config->url, info->id, "changes");
     else
-        buf_add_str(&url, shared->config->url);
-    add_batch_headers(&headers, info, batch);
+        format_add_url(&url, shared->config->url, info, batch);
+    add_batch_headers(&headers, (enum config_format)shared->config->format, info, batch);
     struct transport_request request = {
         .url = url.data,
         .headers = headers.list,
