@@ -58,6 +58,12 @@ int journal_load_tree(struct journal *journal, struct tree *tree, struct err *er
 /* The source from which that tree gets its files; valid while the journal is open. */
 struct tree_source journal_tree_source(struct journal *journal);
 
+/* The names of files (no directories) with this inode number: the id of the directory and the name,
+ * which lives for the call. Nothing until the first index is complete. */
+int journal_each_name(struct journal *journal, uint64_t number,
+                      void (*visit)(void *ctx, int64_t parent, struct bytes name), void *ctx,
+                      struct err *err);
+
 /* Applies the edits to the tree table, appends one row for each that is not quiet (seq continues
  * from last_seq, sum chained, CHANGE_END on the last), all in one transaction. An edit whose key
  * is not as it says (row absent, name taken, other id) is ERR_CORRUPT. `edits` may be thousands. */

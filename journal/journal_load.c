@@ -259,6 +259,24 @@ static int source_children(void *ctx, struct tree *tree, struct entry *parent, s
     return insert_files(journal, tree, select, err);
 }
 
+int journal_each_name(struct journal *journal, uint64_t number,
+                      void (*visit)(void *ctx, int64_t parent, struct bytes name), void *ctx,
+                      struct err *err)
+{
+    struct reader_entry row;
+    sqlite3_stmt *select = journal->statements[QJ_ENTRY_BY_NUMBER];
+    int code;
+    if (!journal->info.indexed)
+        return 0;
+    sql_bind_i64(select, 1, (int64_t)number);
+    while ((code = sql_row(&journal->sql, select, err)) == 1) {
+        query_read_entry(select, &row);
+        if (row.type != ENTRY_DIR)
+            visit(ctx, row.parent, row.name);
+    }
+    return code;
+}
+
 struct tree_source journal_tree_source(struct journal *journal)
 {
     return (struct tree_source){

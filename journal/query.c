@@ -32,6 +32,7 @@ const char *const query_journal[QJ_COUNT] = {
     [QJ_META_ROOT] = "UPDATE meta SET root_ino=?1,root_btime=?2,root_fs_type=?3",
     [QJ_ENTRY_AT] = "SELECT " ENTRY_COLUMNS " FROM entry WHERE parent=?1 AND name=?2",
     [QJ_ENTRY_BY_FILE] = "SELECT " ENTRY_COLUMNS " FROM entry WHERE ino=?1 AND btime=?2",
+    [QJ_ENTRY_BY_NUMBER] = "SELECT " ENTRY_COLUMNS " FROM entry WHERE ino=?1",
     [QJ_ENTRY_CHILDREN] = "SELECT " ENTRY_COLUMNS " FROM entry WHERE parent=?1 ORDER BY name",
     [QJ_ENTRY_INSERT] = "INSERT INTO entry(" ENTRY_COLUMNS ") VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,"
                         "?10,?11)",

@@ -23,6 +23,7 @@ enum query_journal {
     QJ_META_ROOT,
     QJ_ENTRY_AT,
     QJ_ENTRY_BY_FILE,
+    QJ_ENTRY_BY_NUMBER,
     QJ_ENTRY_CHILDREN,
     QJ_ENTRY_INSERT,
     QJ_ENTRY_SET,

@@ -239,7 +239,7 @@ static struct entry_attrs attrs_of(const struct statx *st, enum entry_type type)
 static enum disk_answer linux_look(void *ctx, struct disk_dir *dir, struct bytes name,
                                    struct disk_entry *out)
 {
-    (void)ctx;
+    const struct disk_linux *disk = ctx;
     char text[DISK_NAME_MAX + 1];
     if (!name_text(name, text))
         return unknown(out, EINVAL);
@@ -252,6 +252,10 @@ static enum disk_answer linux_look(void *ctx, struct disk_dir *dir, struct bytes
         if (is_covered(dir, &st))
             return unknown(out, EXDEV);
         out->type = type_of(st.stx_mode);
+        /* At once: what happens to it elsewhere before the look is in `st`, after this it is told;
+         * between the two, microseconds, it would be found by the next scan. */
+        if (disk->watch && out->type != ENTRY_DIR)
+            watch_know(disk->watch, st.stx_ino);
         out->file = id_of(&st);
         out->link_count = st.stx_nlink;
         out->attrs = attrs_of(&st, out->type);

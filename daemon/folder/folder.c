@@ -37,6 +37,18 @@ static void sink_hint(void *ctx, struct file_id dir, struct bytes name, uint8_t 
     pthread_mutex_unlock(&folder->lock);
 }
 
+static void sink_inode(void *ctx, uint64_t number, uint8_t hints, const struct actor *actor)
+{
+    struct folder *folder = ctx;
+    int64_t now = clock_mono_ns();
+    pthread_mutex_lock(&folder->lock);
+    if (!inodes_add(&folder->inodes, number, hints, actor, now)) {
+        folder_lost_locked(folder, CHANGE_INTERNAL);
+    }
+    pthread_cond_signal(&folder->wake_thread);
+    pthread_mutex_unlock(&folder->lock);
+}
+
 static void sink_unwatched(void *ctx, struct file_id dir, int32_t number)
 {
     struct folder *folder = ctx;
@@ -159,7 +171,8 @@ static int open_parts(struct folder *folder, const char *state_dir, struct err *
                                          .unwatched = sink_unwatched,
                                          .lost = sink_lost,
                                          .barrier = sink_barrier,
-                                         .batch = sink_batch}};
+                                         .batch = sink_batch,
+                                         .inode = sink_inode}};
     return rc ? rc : watch_open(&setup, &folder->watch, err);
 }
 
@@ -249,6 +262,7 @@ void folder_close(struct folder *folder)
         watch_close(folder->watch);
     }
     settle_free(folder->settle);
+    inodes_clear(&folder->inodes);
     script_free(folder->script);
     buf_deinit(&folder->path);
     free_consumers(folder);

@@ -10,6 +10,7 @@
 #include "disk.h"
 #include "err.h"
 #include "folder.h"
+#include "inodes.h"
 #include "log.h"
 #include "observe.h"
 #include "reconcile.h"
@@ -95,6 +96,7 @@ struct folder {
     pthread_cond_t wake_askers;
     /* Guarded by lock. */
     struct settle *settle;
+    struct inodes inodes; /* touched elsewhere; their names are to be found */
     struct folder_request *requests, **requests_tail;
     struct folder_ticket tickets[FOLDER_TICKETS_MAX];
     uint64_t next_ticket;
@@ -134,6 +136,9 @@ bool folder_step(struct folder *folder);
 /* Monotonic time of the next step: 0 something calls, SETTLE_NEVER only when something will. */
 int64_t folder_due(struct folder *folder);
 void folder_end(struct folder *folder);
+
+/* folder_inodes.c: what was touched elsewhere becomes dirty names. 0, or the journal failed. */
+int folder_find_inodes(struct folder *folder, struct err *err);
 
 /* folder_open.c */
 int folder_open_parts(struct folder *folder, struct err *err);

@@ -63,6 +63,7 @@ static bool step_open(struct folder *folder)
     folder_close_parts(folder);
     pthread_mutex_lock(&folder->lock);
     settle_clear(folder->settle); /* the scan that follows finds it all */
+    inodes_clear(&folder->inodes);
     pthread_mutex_unlock(&folder->lock);
     if (folder_open_parts(folder, &err) != 0) {
         fail(folder, &err);
@@ -218,6 +219,16 @@ static bool step_scan(struct folder *folder)
     return true;
 }
 
+static bool step_inodes(struct folder *folder)
+{
+    struct err err = {0};
+    if (folder_find_inodes(folder, &err) == 0) {
+        return true;
+    }
+    fail(folder, &err);
+    return false;
+}
+
 static void unwatch_left(struct folder *folder)
 {
     for (size_t i = 0; i < folder->unwatch_count; i++) {
@@ -318,7 +329,8 @@ static void step_tickets(struct folder *folder)
     bool any = false;
     int64_t last_seq = journal_info(folder->journal)->last_seq;
     pthread_mutex_lock(&folder->lock);
-    bool whole = !folder->needs_scan && !folder->closing_gap && !folder->lost_reason;
+    bool whole = !folder->needs_scan && !folder->closing_gap && !folder->lost_reason &&
+                 folder->inodes.count == 0;
     for (size_t i = 0; whole && i < FOLDER_TICKETS_MAX; i++) {
         struct folder_ticket *ticket = &folder->tickets[i];
         if (ticket->state == TICKET_ARRIVED && ticket->polled &&
@@ -399,6 +411,9 @@ bool folder_step(struct folder *folder)
     if (!step_lost(folder) || !step_scan(folder)) {
         return false;
     }
+    if (!folder->needs_scan && !step_inodes(folder)) {
+        return false;
+    }
     step_poll(folder);
     if (!folder->needs_scan && !step_round(folder, &more)) {
         return false;
@@ -439,7 +454,8 @@ static bool called_locked(const struct folder *folder)
     bool usable = !folder->needs_open && !folder->root_lost;
     return folder->stop || folder->requests || folder->adopt ||
            folder->root_asked != folder->root_answered || (usable && folder->lost_reason) ||
-           (usable && !folder->needs_scan && ticket_arrived_locked(folder));
+           (usable && !folder->needs_scan &&
+            (folder->inodes.count || ticket_arrived_locked(folder)));
 }
 
 int64_t folder_due(struct folder *folder)

@@ -24,6 +24,21 @@ enum info_type {
     INFO_NEW_DFID_NAME = 12,
 };
 
+/* include/linux/exportfs.h; what a handle of that type and length begins with. */
+struct handle_layout {
+    uint32_t type;
+    uint32_t bytes;
+    size_t number_at; /* of the inode's number in the handle */
+    size_t number_bytes;
+};
+
+static const struct handle_layout layouts[] = {
+    {0x01, 8, 0, 4},  /* FILEID_INO32_GEN: ext2, ext3, ext4 and others */
+    {0x01, 12, 4, 8}, /* the same type with the generation in front: tmpfs */
+    {0x81, 12, 0, 8}, /* FILEID_INO32_GEN with 64 bits: XFS */
+    {0x4d, 20, 0, 8}, /* FILEID_BTRFS_WITHOUT_PARENT */
+};
+
 static uint32_t read_u32(const char *at)
 {
     uint32_t value;
@@ -78,6 +93,25 @@ static int read_info(const char *at, size_t len, struct fanotify_record *out)
     default:
         return 0; /* not asked for, or of a newer kernel: it says how long it is */
     }
+}
+
+bool fanotify_number(struct bytes id, uint64_t *out)
+{
+    if (id.len < FSID_BYTES + HANDLE_HEAD)
+        return false;
+    uint32_t bytes = read_u32(id.at + FSID_BYTES), type = read_u32(id.at + FSID_BYTES + 4);
+    const char *handle = id.at + FSID_BYTES + HANDLE_HEAD;
+    for (size_t i = 0; i < ARRAY_LEN(layouts); i++) {
+        const struct handle_layout *layout = &layouts[i];
+        if (layout->type != type || layout->bytes != bytes ||
+            id.len != FSID_BYTES + HANDLE_HEAD + bytes)
+            continue;
+        uint32_t low = read_u32(handle + layout->number_at);
+        uint32_t high = layout->number_bytes > 4 ? read_u32(handle + layout->number_at + 4) : 0;
+        *out = low | (uint64_t)high << 32;
+        return true;
+    }
+    return false;
 }
 
 int fanotify_parse(const char *buffer, size_t len, size_t *offset, struct fanotify_record *out)

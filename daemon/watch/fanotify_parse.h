@@ -23,4 +23,9 @@ struct fanotify_record {
  * whole record (the rest of the buffer must be treated as lost). */
 int fanotify_parse(const char *buffer, size_t len, size_t *offset, struct fanotify_record *out);
 
+/* The inode's number out of the id of a place, for the handles of ext2 to ext4, XFS, Btrfs and
+ * tmpfs, whose layouts stay as they are since NFS servers hand them out. False: a handle of another
+ * kind. */
+bool fanotify_number(struct bytes id, uint64_t *out);
+
 #endif

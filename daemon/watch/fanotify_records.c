@@ -68,6 +68,24 @@ static uint8_t hints_of(uint64_t mask)
     return hints;
 }
 
+/* What lies in no directory of ours may be a file of ours all the same, under a name outside the
+ * folder, or under none (a link made or removed tells of the inode alone, without a name, as does
+ * a write by a file handle). Such a number is looked up by the sink, so it is filtered here. */
+static void elsewhere_locked(struct watch_fanotify *watch, const struct fanotify_record *record)
+{
+    uint64_t named = record->dir.id.len > 0 ? FAN_ATTRIB : 0;
+    uint8_t hints = hints_of(record->mask & (FAN_MODIFY | FAN_CLOSE_WRITE | named));
+    uint64_t number;
+    /* DELETE_SELF: its last name is gone, and that was told by a record of the name. */
+    if (!watch->sink.inode || !watch->numbered ||
+        (record->mask & (FAN_ONDIR | FAN_RENAME | FAN_DELETE_SELF)) || (named && hints == 0))
+        return;
+    if (!fanotify_number(record->target.id, &number) ||
+        !inode_filter_may_hold(&watch->files, number))
+        return;
+    watch->sink.inode(watch->sink.ctx, number, hints, watch_actors_of(&watch->actors, record->pid));
+}
+
 static void rename_locked(struct watch_fanotify *watch, const struct fanotify_record *record)
 {
     const struct watched *from = find_locked(watch, &record->from);
@@ -103,8 +121,11 @@ static void record_locked(struct watch_fanotify *watch, const struct fanotify_re
         return;
     if (record->mask & FAN_RENAME)
         rename_locked(watch, record);
-    hint_locked(watch, find_locked(watch, &record->dir), record->dir.name, hints_of(record->mask),
-                record->pid);
+    const struct watched *dir = find_locked(watch, &record->dir);
+    if (dir)
+        hint_locked(watch, dir, record->dir.name, hints_of(record->mask), record->pid);
+    else
+        elsewhere_locked(watch, record);
     if ((record->mask & FAN_DELETE) && (record->mask & FAN_ONDIR)) {
         const struct watched *removed = find_locked(watch, &record->target);
         if (removed)

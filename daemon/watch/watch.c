@@ -119,6 +119,12 @@ size_t watch_count(struct watch *watch)
     return watch->ops->count(watch);
 }
 
+void watch_know(struct watch *watch, uint64_t number)
+{
+    if (watch->ops->know)
+        watch->ops->know(watch, number);
+}
+
 int watch_drain(struct watch *watch, struct err *err)
 {
     return watch->ops->drain(watch, err);

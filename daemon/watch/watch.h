@@ -56,6 +56,10 @@ struct watch_sink {
     void (*barrier)(void *ctx, uint64_t token);
     /* A read's worth of records has been handed over (a chance to wake once, not per record). */
     void (*batch)(void *ctx);
+    /* A file that watch_know() was told of was touched under a name that lies in no directory that
+     * was added; hints 0: a link of it came or went somewhere. NULL: nobody wants to know. A number
+     * may be wrong: that of a file that nobody knows. */
+    void (*inode)(void *ctx, uint64_t number, uint8_t hints, const struct actor *actor);
 };
 
 struct watch_setup {
@@ -95,6 +99,9 @@ int watch_add(struct watch *watch, const struct watch_dir *dir, int32_t *out, st
 /* No record of it is handed over afterwards. Any thread; -1 does nothing. */
 void watch_remove(struct watch *watch, int32_t number);
 size_t watch_count(struct watch *watch);
+/* A file (no directory) of the folder with this inode number was looked at: from now on the sink is
+ * told of it by whatever name it is touched, where the back-end can see that. Any thread. */
+void watch_know(struct watch *watch, uint64_t number);
 /* Is a file system of this type (statfs f_type) one that others write to without this kernel's
  * knowledge: a network or FUSE one? */
 bool watch_is_remote(int64_t fs_type);

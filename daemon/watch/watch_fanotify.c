@@ -4,23 +4,25 @@
  * their directory; a handle is never opened. The mark needs CAP_SYS_ADMIN once, in
  * watch_fanotify_open(); nothing later does, unless the file system is unmounted meanwhile: then
  * the mark is lost, and where it cannot be had again the folder is polled. What records mean is
- * fanotify_records.c's. Not kept: the other names of an inode that is written through a link. Any
- * thread but for run, as watch.h says. */
+ * fanotify_records.c's. Any thread but for run, as watch.h says. */
 #include "watch_fanotify.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/fanotify.h>
 #include <sys/inotify.h>
+#include <sys/stat.h>
 #include <sys/statfs.h>
 
 #include "err.h"
+#include "fanotify_parse.h"
 #include "osfile.h"
 
 #define QUEUE_DEFAULT 16384 /* records: the kernel's own default, beyond which no time is lost */
 
 #define MASK_NAMES                                                                                 \
-    (FAN_CREATE | FAN_DELETE | FAN_RENAME | FAN_MODIFY | FAN_CLOSE_WRITE | FAN_ATTRIB | FAN_ONDIR)
+    (FAN_CREATE | FAN_DELETE | FAN_DELETE_SELF | FAN_RENAME | FAN_MODIFY | FAN_CLOSE_WRITE |       \
+     FAN_ATTRIB | FAN_ONDIR)
 #define GROUP_FLAGS (FAN_CLASS_NOTIF | FAN_REPORT_DFID_NAME_TARGET | FAN_CLOEXEC | FAN_NONBLOCK)
 
 static const char lost_mark[] = "poll (fanotify: the file system was mounted anew and may not be "
@@ -71,20 +73,40 @@ static int read_fsid(int dirfd, char fsid[static FANOTIFY_FSID_BYTES])
     return 0;
 }
 
-/* What records call this directory. 0 or an OS error. */
+/* What records call this directory; *id is a view of the buffer. 0 or an OS error. */
+static int ask_handle(const char *fsid, int dirfd, struct handle_buffer *buffer, struct bytes *id)
+{
+    int mount_id;
+    memcpy(buffer->fsid, fsid, sizeof buffer->fsid);
+    buffer->handle.handle_bytes = MAX_HANDLE_SZ;
+    if (name_to_handle_at(dirfd, "", &buffer->handle, &mount_id, AT_EMPTY_PATH))
+        return errno;
+    *id = bytes_of((const char *)buffer, offsetof(struct handle_buffer, handle) +
+                                             sizeof buffer->handle + buffer->handle.handle_bytes);
+    return 0;
+}
+
+/* The same, as it is kept. */
 static int read_handle(const struct watch_fanotify *watch, const char *fsid, int dirfd,
                        uint64_t *out)
 {
     struct handle_buffer buffer;
-    int mount_id;
-    memcpy(buffer.fsid, fsid, sizeof buffer.fsid);
-    buffer.handle.handle_bytes = MAX_HANDLE_SZ;
-    if (name_to_handle_at(dirfd, "", &buffer.handle, &mount_id, AT_EMPTY_PATH))
-        return errno;
-    *out = hash_bytes(watch->key, &buffer,
-                      offsetof(struct handle_buffer, handle) + sizeof buffer.handle +
-                          buffer.handle.handle_bytes);
-    return 0;
+    struct bytes id = {0};
+    int os = ask_handle(fsid, dirfd, &buffer, &id);
+    if (!os)
+        *out = hash_bytes(watch->key, id.at, id.len);
+    return os;
+}
+
+/* Does this directory's handle tell its number? Then those of its file system do. */
+static bool tells_number(const char *fsid, int dirfd)
+{
+    struct handle_buffer buffer;
+    struct bytes id = {0};
+    struct stat st;
+    uint64_t number = 0;
+    return ask_handle(fsid, dirfd, &buffer, &id) == 0 && fanotify_number(id, &number) &&
+           fstat(dirfd, &st) == 0 && number == st.st_ino;
 }
 
 /* Marks the file system of an open directory. 0 or an OS error. */
@@ -102,6 +124,7 @@ static int mark(struct watch_fanotify *watch, int dirfd)
     if (!os)
         memcpy(watch->fsid, fsid, sizeof fsid);
     watch->marked = !os;
+    watch->numbered = !os && tells_number(fsid, dirfd);
     return os;
 }
 
@@ -136,6 +159,7 @@ static void fanotify_close(struct watch *watch)
     watch_queue_deinit(&fanotify->queue);
     watch_table_deinit(&fanotify->table);
     handle_index_deinit(&fanotify->index);
+    inode_filter_deinit(&fanotify->files);
     free(fanotify);
 }
 
@@ -197,6 +221,11 @@ static size_t fanotify_count(struct watch *watch)
     return count;
 }
 
+static void fanotify_know(struct watch *watch, uint64_t number)
+{
+    inode_filter_put(&own(watch)->files, number);
+}
+
 static int fanotify_drain(struct watch *watch, struct err *err)
 {
     return watch_queue_drain(&own(watch)->queue, err);
@@ -215,6 +244,7 @@ static const struct watch_ops fanotify_ops = {
     .add = fanotify_add,
     .remove = fanotify_remove,
     .count = fanotify_count,
+    .know = fanotify_know,
     .drain = fanotify_drain,
     .barrier = fanotify_barrier,
 };
@@ -280,6 +310,7 @@ int watch_fanotify_open(const struct watch_setup *setup, struct watch **out, str
     queue->ctx = fanotify;
 
     int code = osfile_random(&fanotify->key, sizeof fanotify->key, err);
+    inode_filter_init(&fanotify->files, fanotify->key.k0);
     if (!code)
         code = open_group(fanotify, setup->root, err);
     if (!code)

@@ -5,6 +5,7 @@
 
 #include "handle_index.h"
 #include "hash.h"
+#include "inode_filter.h"
 #include "watch_actor.h"
 #include "watch_barrier.h"
 #include "watch_queue.h"
@@ -23,8 +24,11 @@ struct watch_fanotify {
     uint64_t barrier_handle;
     char fsid[FANOTIFY_FSID_BYTES]; /* of the marked file system */
 
+    struct inode_filter files; /* of the folder, for records that name another place */
+
     /* Guarded by the queue's lock. */
-    bool marked; /* the file system of the root carries our mark */
+    bool marked;   /* the file system of the root carries our mark */
+    bool numbered; /* its handles tell inode numbers */
     struct watch_table table;
     struct handle_index index;
     int32_t last_number;

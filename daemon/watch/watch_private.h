@@ -15,6 +15,7 @@ struct watch_ops {
     int (*add)(struct watch *watch, const struct watch_dir *dir, int32_t *out, struct err *err);
     void (*remove)(struct watch *watch, int32_t number);
     size_t (*count)(struct watch *watch);
+    void (*know)(struct watch *watch, uint64_t number); /* NULL: it sees names alone */
     int (*drain)(struct watch *watch, struct err *err);
     int (*barrier)(struct watch *watch, uint64_t token, struct err *err);
 };

@@ -92,6 +92,57 @@ class Backend(spoor.Case):
         s.check()
         self.assertEqual(s.tree()[b"early2"][3], "0711")
 
+    def test_links_outside(self):
+        """A write through a name outside the folder shows on every name inside, whether the link
+        was there before the daemon or came later, and on none once there is none."""
+        s = self.make(backend="fanotify")
+        for name in ("old", "new"):
+            write(os.path.join(s.folder, name), "1")
+        os.mkdir(os.path.join(s.folder, "d"))
+        os.link(os.path.join(s.folder, "old"), os.path.join(s.folder, "d", "second"))
+        os.link(os.path.join(s.folder, "old"), os.path.join(s.outside, "old"))
+        s.start()
+        s.sync()
+        if self.backend(s) != "fanotify":
+            self.skipTest(self.backend(s))
+
+        def changed(act):
+            rows = s.new_rows(act)
+            self.assertEqual([row.get("actor", {}).get("pid") for row in rows],
+                             [os.getpid()] * len(rows))
+            s.check()
+            return sorted((row["kind"], row["path"]) for row in rows)
+
+        both = [("modify", "d/second"), ("modify", "old")]
+        outside = os.path.join(s.outside, "old")
+        self.assertEqual(changed(lambda: write(outside, "22")), both)
+        self.assertEqual(changed(lambda: os.truncate(outside, 1)), both)
+        self.assertEqual(changed(lambda: os.chmod(outside, 0o600)),
+                         [("attrib", "d/second"), ("attrib", "old")])
+        later = os.path.join(s.outside, "later")
+        self.assertEqual(changed(lambda: os.link(os.path.join(s.folder, "new"), later)), [])
+        self.assertEqual(changed(lambda: write(later, "22")), [("modify", "new")])
+        # Within one settle window, and the link is gone again.
+        brief = os.path.join(s.folder, "brief")
+
+        def link_write_unlink():
+            os.link(os.path.join(s.folder, "new"), brief)
+            write(brief, "333")
+            os.unlink(brief)
+
+        self.assertEqual(changed(link_write_unlink), [("modify", "new")])
+        self.assertEqual(changed(lambda: os.unlink(later)), [])
+        # A file that was moved in from outside is known from then on.
+        moved = os.path.join(s.outside, "moved")
+        write(moved, "1")
+        os.link(moved, moved + "2")
+        self.assertEqual(changed(lambda: os.rename(moved, os.path.join(s.folder, "moved"))),
+                         [("create", "moved")])
+        self.assertEqual(changed(lambda: write(moved + "2", "22")), [("modify", "moved")])
+        os.unlink(os.path.join(s.folder, "moved"))
+        s.sync()
+        self.assertEqual(changed(lambda: write(moved + "2", "1")), [])
+
     def test_outside_is_not_journaled(self):
         s = self.fanotify()
 

@@ -54,6 +54,11 @@ static void on_batch(void *ctx)
     (void)ctx;
 }
 
+static void on_inode(void *ctx, uint64_t number, uint8_t hints, const struct actor *actor)
+{
+    note(ctx, SEEN_INODE, number, hints, bytes_of("", 0), actor);
+}
+
 struct watch_setup watch_test_how(struct watch_test *test, char *barriers)
 {
     snprintf(barriers, 160, "%s/barriers", test->temp.path);
@@ -61,7 +66,7 @@ struct watch_setup watch_test_how(struct watch_test *test, char *barriers)
         .kind = test->kind,
         .root = test->temp.path,
         .barrier_dir = barriers,
-        .sink = {test, on_hint, on_unwatched, on_lost, on_barrier, on_batch}};
+        .sink = {test, on_hint, on_unwatched, on_lost, on_barrier, on_batch, on_inode}};
 }
 
 int32_t watch_test_add(struct watch_test *test, const char *path, uint64_t id, bool root)

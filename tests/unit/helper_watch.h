@@ -10,11 +10,11 @@
 
 #define WATCH_SEEN_MAX 70000
 
-enum seen_kind { SEEN_HINT, SEEN_UNWATCHED, SEEN_LOST, SEEN_BARRIER };
+enum seen_kind { SEEN_HINT, SEEN_UNWATCHED, SEEN_LOST, SEEN_BARRIER, SEEN_INODE };
 
 struct seen {
     enum seen_kind kind;
-    uint64_t dir;   /* file_id.a */
+    uint64_t dir;   /* file_id.a; of SEEN_INODE the number */
     uint64_t value; /* hints, watch, loss or token */
     char name[24];
     struct actor actor;

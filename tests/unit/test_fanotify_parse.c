@@ -160,10 +160,42 @@ static void test_noise(void **state)
     }
 }
 
+/* Handles as the file systems give them: an id is 8 bytes of file system, length, type, handle. */
+static void test_numbers(void **state)
+{
+    (void)state;
+    static const struct {
+        uint32_t type, len;
+        const char *handle;
+        uint64_t number;
+    } cases[] = {
+        {0x01, 8, "\x11\x22\x33\x84gggg", 0x84332211},                      /* ext4 */
+        {0x01, 12, "gggg\x11\x22\x33\x44\x55\0\0\x88", 0x8800005544332211}, /* tmpfs */
+        {0x81, 12, "\x11\x22\x33\x44\x55\0\0\x88gggg", 0x8800005544332211}, /* XFS */
+        {0x4d, 20, "\x11\x22\x33\x44\x55\0\0\x88rrrrrrrrgggg", 0x8800005544332211},
+    };
+    char id[64];
+    uint64_t number;
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        memset(id, 'f', 8);
+        memcpy(id + 8, &cases[i].len, 4);
+        memcpy(id + 12, &cases[i].type, 4);
+        memcpy(id + 16, cases[i].handle, cases[i].len);
+        number = 0;
+        assert_true(fanotify_number(bytes_of(id, 16 + cases[i].len), &number));
+        assert_true(number == cases[i].number);
+        for (size_t len = 0; len < 16 + cases[i].len; len++)
+            assert_false(fanotify_number(bytes_of(id, len), &number));
+        id[12] ^= 2; /* a handle that nobody knows */
+        assert_false(fanotify_number(bytes_of(id, 16 + cases[i].len), &number));
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_records_in_order),
+        cmocka_unit_test(test_numbers),
         cmocka_unit_test(test_cut_short),
         cmocka_unit_test(test_impossible_fields),
         cmocka_unit_test(test_noise),

@@ -135,6 +135,54 @@ static void test_actor(void **state)
     assert_string_equal(watch_test_actor(test, 1, "gone")->program, "");
 }
 
+/* Under a name outside the folder: told by the number of the inode, if it is a file of ours. */
+static void test_elsewhere(void **state)
+{
+    struct watch_test *test = *state;
+    struct stat st;
+    temp_write(&test->temp, "outside/stranger", "");
+    temp_write(&test->temp, "root/a", "");
+    assert_int_equal(fstatat(test->temp.fd, "root/a", &st, 0), 0);
+    watch_test_drain(test);
+    watch_test_forget(test);
+    int fd = test->temp.fd;
+    assert_int_equal(linkat(fd, "outside/stranger", fd, "outside/other", 0), 0);
+    assert_int_equal(linkat(fd, "root/a", fd, "outside/unknown", 0), 0);
+    watch_test_drain(test);
+    watch_test_expect_end(test); /* nobody said that it is ours */
+    struct watch_fanotify *fanotify = (struct watch_fanotify *)test->watch;
+    if (!fanotify->numbered) {
+        print_message("skipped: handles of this file system do not tell numbers\n");
+        skip();
+    }
+    watch_know(test->watch, st.st_ino);
+    assert_int_equal(linkat(fd, "root/a", fd, "outside/b", 0), 0);
+    watch_test_drain(test);
+    watch_test_expect(test, SEEN_INODE, st.st_ino, "", 0);
+    temp_write(&test->temp, "outside/b", "more");
+    watch_test_drain(test);
+    watch_test_expect(test, SEEN_INODE, st.st_ino, "", HINT_CONTENT | HINT_CLOSED);
+    assert_int_equal(test->seen[test->next - 1].actor.pid, getpid());
+    assert_int_equal(fchmodat(fd, "outside/b", 0600, 0), 0);
+    watch_test_drain(test);
+    watch_test_expect(test, SEEN_INODE, st.st_ino, "", HINT_ATTRIB);
+    assert_int_equal(unlinkat(fd, "outside/b", 0), 0);
+    watch_test_drain(test);
+    watch_test_expect(test, SEEN_INODE, st.st_ino, "", 0);
+    /* In a directory of ours the name says it all; and with the last name the inode is gone. */
+    temp_write(&test->temp, "root/a", "more");
+    watch_test_drain(test);
+    watch_test_expect(test, SEEN_HINT, 1, "a", HINT_CONTENT | HINT_CLOSED);
+    watch_test_expect_end(test);
+    temp_remove(&test->temp, "outside/unknown");
+    watch_test_drain(test);
+    watch_test_forget(test);
+    temp_remove(&test->temp, "root/a");
+    watch_test_drain(test);
+    assert_int_equal(watch_test_count(test, SEEN_INODE), 0);
+    assert_int_equal(watch_test_hints(test, 1, "a"), HINT_NAME);
+}
+
 /* What a process that has ended was called is believed for a moment, and no longer. */
 static void test_actor_is_kept(void **state)
 {
@@ -370,6 +418,7 @@ int main(void)
     const struct watch_case cases[] = {
         WATCH_CASE(test_overflow, WATCH_BY(WATCH_FANOTIFY)),
         WATCH_CASE(test_actor, WATCH_BY(WATCH_FANOTIFY)),
+        WATCH_CASE(test_elsewhere, WATCH_BY(WATCH_FANOTIFY)),
         WATCH_CASE(test_actor_is_kept, WATCH_BY(WATCH_FANOTIFY)),
         WATCH_CASE(test_drained_to_the_end, WATCH_BY(WATCH_FANOTIFY)),
         WATCH_CASE(test_place_without_reading, WATCH_BY(WATCH_FANOTIFY)),
