@@ -190,6 +190,8 @@ static void test_urls(void **state)
         "https://h:8x/",
         "https://[::1/",
         "https://[x]/",
+        "https://h/{journal}/",
+        "https://{journal}/",
         "https://h/#f",
         "https://h/?q",
         "https://a b/",
@@ -226,6 +228,10 @@ static void test_urls(void **state)
     assert_int_equal(parse_url("http://h/", "allow_http = yes\n", &err), 0);
     assert_int_equal(parse_url("https://u:p@h/", "allow_http = yes\n", &err), ERR_INVALID);
     assert_int_equal(parse_url("https://h/?q=1", "format = ndjson\n", &err), 0);
+    assert_int_equal(parse_url("https://h/{journal}?q={first}-{last}", "format = ndjson\n", &err),
+                     0);
+    assert_int_equal(parse_url("https://h/{jurnal}", "format = ndjson\n", &err), ERR_INVALID);
+    assert_non_null(strstr(err.text, "{journal}"));
 }
 
 static void test_limits(void **state)

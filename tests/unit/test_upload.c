@@ -504,8 +504,32 @@ static void ndjson_goes_to_the_url_as_it_stands(void **state)
     assert_true(upload_rig_wait_acked(&rig.journal, 20));
     assert_string_equal(server_line(rig.server, 0), "POST /in?x=1");
     const char *body = server_body(rig.server, 0, &len);
-    assert_memory_equal(body, "{\"seq\":1,", 9);
+    assert_memory_equal(body, "{\"journal\":\"", 12);
     assert_int_equal(body[len - 1], '\n');
+    rig_close(&rig);
+}
+
+static void cloudevents_are_an_array(void **state)
+{
+    (void)state;
+    static const struct server_step steps[] = {
+        {"HTTP/1.1 204 Fine\r\nContent-Length: 0\r\n\r\n", false}};
+    struct rig rig;
+    size_t len;
+    rig_open(&rig, steps, ARRAY_LEN(steps), 20);
+    (void)snprintf(rig.url, sizeof rig.url, "http://127.0.0.1:%d/in?rows={first}-{last}",
+                   server_port(rig.server));
+    rig.config.format = CONFIG_FORMAT_CLOUDEVENTS;
+    rig.config.ack = CONFIG_ACK_STATUS;
+    rig.config.compression = 0;
+    start_upload(&rig);
+    assert_true(upload_rig_wait_acked(&rig.journal, 20));
+    assert_string_equal(server_line(rig.server, 0), "POST /in?rows=1-20");
+    assert_string_equal(server_header(rig.server, 0, "Content-Type"),
+                        "application/cloudevents-batch+json");
+    const char *body = server_body(rig.server, 0, &len);
+    assert_memory_equal(body, "[\n{\"specversion\"", 16);
+    assert_memory_equal(body + len - 4, "}\n]\n", 4);
     rig_close(&rig);
 }
 
@@ -710,6 +734,7 @@ int main(void)
         cmocka_unit_test(a_conflict_in_the_middle_moves_on),
         cmocka_unit_test(a_failed_acknowledgement_is_made_up_for),
         cmocka_unit_test(ndjson_goes_to_the_url_as_it_stands),
+        cmocka_unit_test(cloudevents_are_an_array),
         cmocka_unit_test(small_batches_are_gathered),
         cmocka_unit_test(journals_that_come_later),
         cmocka_unit_test(a_consumer_registered_later),
