@@ -34,7 +34,7 @@ log_level = {log_level}
 [folder "docs"]
 path = {folder}
 settle = {settle}
-max_delay = 1s
+max_delay = {max_delay}
 backend = {backend}
 {folder_lines}
 [upload "main"]
@@ -113,7 +113,7 @@ class Line:
 
 class Spoor:
     def __init__(self, settle="50ms", folder_lines="", upload_lines="", fold="on", log_level="info",
-                 user=None, backend=None):
+                 user=None, backend=None, max_delay="1s"):
         self.top = tempfile.mkdtemp(prefix="spoor-e2e-")
         self.folder = os.path.join(self.top, "docs")
         self.store = os.path.join(self.top, "store")
@@ -123,6 +123,7 @@ class Spoor:
         os.mkdir(self.folder)
         os.mkdir(self.outside)
         self.settings = dict(top=self.top, folder=self.folder, settle=settle, port=0,
+                             max_delay=max_delay,
                              folder_lines=folder_lines, upload_lines=upload_lines, fold=fold,
                              backend=backend or OPTIONS.backend, log_level=log_level)
         self.daemon = None

@@ -37,6 +37,33 @@ class Crash(spoor.Case):
         gaps = [row for row in s.rows() if row["kind"] == "gap"]
         self.assertEqual(gaps, [], "a start writes no gap")
 
+    def test_told_to_stop_at_any_moment(self):
+        """In opening, first index, scan, round, batch or request: it ends well and soon, and leaves
+        nothing undone that was promised. How much is done before decides on the moment."""
+        s = self.s
+        self.mutator.steps(300)
+        s.server_start()
+        ready = 0
+        for _ in range(scaled(40, 10)):
+            s.daemon_start(wait=False)
+            if self.random.random() < 0.9:
+                s.daemon.wait_ready()
+            ready += s.daemon.ready_line is not None
+            for _ in range(self.random.choice([0, 0, 1, 5, 20, 60])):
+                self.mutator.steps(5)
+            if self.random.random() < 0.3:
+                s.sync()
+            if s.daemon.ready_line is not None:
+                s.stop(self.random.choice([signal.SIGTERM, signal.SIGINT]))
+                continue
+            status = s.daemon.end(signal.SIGTERM)  # not ready: ends as any program (daemon.c)
+            self.assertIn(status, (0, -signal.SIGTERM), s.daemon.text())
+            s.daemon = None
+        self.assertGreater(ready, 5)
+        s.start()
+        s.check()
+        self.assertEqual([row for row in s.rows() if row["kind"] == "gap"], [])
+
     def test_server_killed(self):
         s = self.s
         s.start()

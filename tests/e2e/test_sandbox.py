@@ -1,9 +1,12 @@
 """The confinement of the running daemon, from outside: its process attributes, the modes of all it
-makes, what a reload may and may not widen, where its temporary files go. What a confined process cannot do is tried from inside in tests/unit/test_sandbox.c."""
+makes, what a reload may and may not widen, where its temporary files go, that it cannot be led into
+the watched folder, and where its secrets do not turn up. What a confined process cannot do is tried
+from inside in tests/unit/test_sandbox.c."""
 
 import os
 import signal
 import stat
+import subprocess
 import unittest
 
 import spoor
@@ -151,6 +154,96 @@ class Sandbox(spoor.Case):
             s.run("stop")
         with open(log) as text:
             self.assertIn("stopped", text.read())
+
+    def test_led_into_the_folder(self):
+        """Asked to write into the watched folder: the log's directory has become a link to it when
+        the log is opened anew. Confined it cannot; unconfined it does."""
+        for sandbox in ("yes", "no"):
+            with self.subTest(sandbox=sandbox):
+                s = self.s = self.make()
+                place = os.path.join(s.top, "log")
+                os.mkdir(place)
+                s.settings["log_level"] = "info\nsandbox = %s\nlog_file = %s" % (
+                    sandbox, os.path.join(place, "spoor.log"))
+                s.server_start()
+                s.write_config()
+                s.run("start")
+                try:
+                    with open(os.path.join(place, "spoor.log")) as text:
+                        confined = sandbox == "yes" and "gives no Landlock" not in text.read()
+                    os.rename(place, place + ".old")
+                    os.symlink(s.folder, place)
+                    with open(os.path.join(s.top, "state", "lock")) as text:
+                        os.kill(int(text.read().split()[0]), signal.SIGHUP)
+                    s.run("sync")
+                    self.assertEqual(os.listdir(s.folder), [] if confined else ["spoor.log"])
+                finally:
+                    s.run("stop")
+                if sandbox == "yes" and not confined:
+                    self.skipTest("this kernel has no Landlock")
+
+    def test_links_in_the_state_directory(self):
+        """A link where the lock should be is refused, one where the socket should be goes; what
+        they point to is left alone."""
+        s = self.s
+        victim = os.path.join(s.outside, "victim")
+        write(victim, "content")
+        s.server_start()
+        s.write_config()
+        state = os.path.join(s.top, "state")
+        os.mkdir(state, 0o700)
+        os.symlink(victim, os.path.join(state, "lock"))
+        s.run("run", code=1)
+        self.assertIn("lock", s.last_error)
+        os.unlink(os.path.join(state, "lock"))
+        os.symlink(victim, os.path.join(state, "control.sock"))
+        s.start()
+        self.assertTrue(stat.S_ISSOCK(os.lstat(os.path.join(state, "control.sock")).st_mode))
+        s.check()
+        with open(victim) as text:
+            self.assertEqual(text.read(), "content")
+
+    def test_token_stays_secret(self):
+        """The token is sent to the server; it is in no log, no argument, no variable, and no file
+        that was not there before."""
+        s = self.s
+        token = "secret-%016x" % self.random.getrandbits(64)
+        for name, content in (("token", token), ("wrong", token[::-1])):
+            write(os.path.join(s.top, name), content + "\n")
+            os.chmod(os.path.join(s.top, name), 0o600)
+        port = subprocess.Popen(
+            [spoor.OPTIONS.bin, "collect", "--listen", "127.0.0.1:0", "--store", s.store,
+             "--token-file", os.path.join(s.top, "token")], stderr=subprocess.PIPE)
+        said = [port.stderr.readline()]
+        try:
+            s.settings["port"] = int(said[0].rsplit(b":", 1)[1].split()[0])
+            s.settings["log_level"] = "debug"
+            for name in ("wrong", "token"):
+                s.settings["upload_lines"] = "token_file = " + os.path.join(s.top, name)
+                s.daemon_start()
+                write(os.path.join(s.folder, name), "x")
+                s.run("sync", *(["--uploaded"] if name == "token" else []))
+                shown = s.run("status") + s.run("status", "--json") + s.run("config", "show")
+                for field in ("cmdline", "environ"):
+                    with open("/proc/%d/%s" % (s.daemon.process.pid, field), "rb") as text:
+                        shown += text.read()
+                shown += "\n".join(s.daemon.lines).encode()
+                for secret in (token, token[::-1]):
+                    self.assertNotIn(secret.encode(), shown)
+                s.stop()
+        finally:
+            port.terminate()
+            said.append(port.communicate()[1])
+            self.assertEqual(port.returncode, 0)
+        self.assertNotIn(token.encode(), b"".join(said))
+        for place, _, files in os.walk(s.top):
+            for name in files:
+                path = os.path.join(place, name)
+                if os.path.isfile(path) and name not in ("token", "wrong"):
+                    with open(path, "rb") as content:
+                        read = content.read()
+                    for secret in (token, token[::-1]):
+                        self.assertNotIn(secret.encode(), read, path)
 
     def test_large_sort(self):
         """The index of the first load sorts in files of its own, in the state directory."""
