@@ -11,9 +11,9 @@
 #include <sys/inotify.h>
 
 #include "err.h"
-#include "num.h"
 
-#define QUEUE_DEFAULT    16384 /* records: the kernel's own default */
+#define QUEUE_LIMIT "/proc/sys/fs/inotify/max_queued_events"
+/* Counted in records without a name: with names the queue counts as full a little sooner. */
 #define RECORD_MIN_BYTES 16
 
 /* EXCL_UNLINK: a write through an open descriptor after unlink would name a name that is gone or
@@ -26,22 +26,6 @@
 static struct watch_inotify *own(struct watch *watch)
 {
     return (struct watch_inotify *)watch;
-}
-
-static size_t filling_bytes(void)
-{
-    /* A quarter of the queue, counted in records without a name: with names it is less. */
-    int64_t records = QUEUE_DEFAULT;
-    char text[32] = "";
-    int fd = open("/proc/sys/fs/inotify/max_queued_events", O_RDONLY | O_CLOEXEC);
-    if (fd >= 0) {
-        ssize_t n = read(fd, text, sizeof text - 1);
-        text[n > 0 ? strcspn(text, "\n") : 0] = '\0';
-        /* Unreadable or odd: the kernel's default stays. */
-        (void)num_parse_i64(text, 1, INT32_MAX, &records);
-        close(fd);
-    }
-    return (size_t)records * RECORD_MIN_BYTES / 4;
 }
 
 /* The directory behind an open handle, without a path that could be another by now: the magic
@@ -174,7 +158,7 @@ int watch_inotify_open(const struct watch_setup *setup, struct watch **out, stru
     watch_table_init(&inotify->table);
     struct watch_queue *queue = &inotify->queue;
     watch_queue_init(queue, "inotify");
-    queue->filling_bytes = filling_bytes();
+    queue->filling_bytes = watch_queue_filling(QUEUE_LIMIT, RECORD_MIN_BYTES);
     queue->parse = watch_inotify_parse;
     queue->ctx = inotify;
 

@@ -6,11 +6,15 @@
 #include "watch_queue.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <sys/epoll.h>
 #include <sys/ioctl.h>
 
 #include "clock.h"
 #include "err.h"
+#include "num.h"
+
+#define QUEUE_DEFAULT 16384 /* records: the kernel's own default of both */
 
 static size_t queued_bytes(const struct watch_queue *queue)
 {
@@ -59,6 +63,21 @@ void watch_queue_init(struct watch_queue *queue, const char *what)
     queue->what = what;
     queue->fd = queue->side_fd = queue->epoll = queue->stop.fd = -1;
     pthread_mutex_init(&queue->lock, NULL);
+}
+
+size_t watch_queue_filling(const char *limit_path, size_t record_bytes)
+{
+    int64_t records = QUEUE_DEFAULT;
+    char text[32] = "";
+    int fd = open(limit_path, O_RDONLY | O_CLOEXEC);
+    if (fd >= 0) {
+        ssize_t n = read(fd, text, sizeof text - 1);
+        text[n > 0 ? strcspn(text, "\n") : 0] = '\0';
+        /* Unreadable or odd: the kernel's default stays. */
+        (void)num_parse_i64(text, 1, INT32_MAX, &records);
+        close(fd);
+    }
+    return (size_t)records * record_bytes / 4;
 }
 
 static int wait_for(const struct watch_queue *queue, int fd)

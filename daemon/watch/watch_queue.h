@@ -45,6 +45,10 @@ int watch_queue_open(struct watch_queue *queue, struct err *err);
 /* Closes the descriptors, too. */
 void watch_queue_deinit(struct watch_queue *queue);
 
+/* A quarter of what the queue may hold, by the system's limit at that path (a count of records), in
+ * FIONREAD's count of so many bytes a record. */
+size_t watch_queue_filling(const char *limit_path, size_t record_bytes);
+
 /* watch.h's run, stop and drain. */
 int watch_queue_run(struct watch_queue *queue, struct err *err);
 void watch_queue_stop(struct watch_queue *queue);

@@ -8,45 +8,54 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import spoor
 
 
-def max_queued():
-    with open("/proc/sys/fs/inotify/max_queued_events", encoding="ascii") as text:
+def max_queued(backend):
+    with open("/proc/sys/fs/%s/max_queued_events" % backend, encoding="ascii") as text:
         return int(text.read())
 
 
 class Overflow(spoor.Case):
-    def overflow(self, s):
-        """More events than the queue holds while nobody can read it: each new file gives two."""
+    def overflow(self, s, backend, names):
+        """More events than the queue holds while nobody can read it: each new file gives two by
+        inotify; fanotify makes one of all that happens to a name."""
         s.daemon.process.send_signal(signal.SIGSTOP)
         os.waitid(os.P_PID, s.daemon.process.pid, os.WSTOPPED | os.WNOWAIT)
         directory = os.path.join(s.folder, "many%d" % s.rounds)
         s.rounds += 1
         os.mkdir(directory)
         fd = os.open(s.folder, os.O_RDONLY)
-        for i in range(max_queued()):
-            path = "n%d" % (i % 5000)
-            if i < 5000:
+        for i in range(max_queued(backend)):
+            path = "n%d" % (i % names)
+            if i < names:
                 os.close(os.open(path, os.O_CREAT | os.O_WRONLY, 0o644, dir_fd=fd))
             else:
-                os.chmod(path, 0o600 + i // 5000, dir_fd=fd)
+                os.chmod(path, 0o600 + i // names, dir_fd=fd)
         os.close(fd)
         for name in ("a", "b"):
             spoor.write(os.path.join(directory, name), name)
         s.daemon.process.send_signal(signal.SIGCONT)
 
     def test_overflow(self):
-        if max_queued() > 1 << 20:
-            self.skipTest("max_queued_events is %d: that many events take too long" % max_queued())
-        if spoor.watched_by() != "inotify":
-            self.skipTest("only the queue of inotify has a limit")
-        s = self.make()
+        self.overflow_by("inotify", 5000)
+
+    def test_overflow_by_fanotify(self):
+        self.overflow_by("fanotify", max_queued("fanotify"))
+
+    def overflow_by(self, backend, names):
+        if max_queued(backend) > 1 << 20:
+            self.skipTest("max_queued_events is %d: that many events take too long" %
+                          max_queued(backend))
+        s = self.make(backend=backend)
         s.rounds = 0
         os.mkdir(os.path.join(s.folder, "old"))
         for i in range(100):
             spoor.write(os.path.join(s.folder, "old", "f%d" % i), b"x")
         s.start()
         s.check()
+        watched_by = next(item for item in s.objects("status") if item["record"] == "folder")
+        if watched_by["backend"] != backend:
+            self.skipTest("watched by " + watched_by["backend"])
         last = s.last_seq()
-        self.overflow(s)
+        self.overflow(s, backend, names)
         for i in range(50):
             os.unlink(os.path.join(s.folder, "old", "f%d" % i))
         os.rename(os.path.join(s.folder, "old"), os.path.join(s.folder, "new"))
@@ -55,10 +64,10 @@ class Overflow(spoor.Case):
         self.assertEqual([row["state"] for row in gaps], ["open", "closed"])
         self.assertEqual(gaps[0]["reason"], "overflow")
         # Two more, one soon after the other; and killed with the gap open.
-        self.overflow(s)
-        self.overflow(s)
+        self.overflow(s, backend, names)
+        self.overflow(s, backend, names)
         s.check()
-        self.overflow(s)
+        self.overflow(s, backend, names)
         s.kill9()
         s.start()
         s.check()

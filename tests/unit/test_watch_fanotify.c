@@ -1,5 +1,5 @@
 /* test_watch_fanotify.c: what only fanotify has: a mark that may be refused, a queue whose loss is
- * told by records that we write ourselves since it has no limit, an unmount of which it says
+ * told by records that we write ourselves, an unmount of which it says
  * nothing itself; and `auto`, which polls what is remote. Mounts are made in children with a mount
  * namespace of their own. */
 #include <errno.h>
