@@ -17,16 +17,21 @@ struct barrier_mark {
 };
 
 struct watch_barriers {
-    int dirfd; /* -1: not open */
-    bool gone; /* the directory was removed */
+    int dirfd;    /* Linux; -1: not open */
+    char *prefix; /* Windows: what the files' paths begin with */
+    bool gone;    /* the directory was removed */
     uint64_t number;
     struct barrier_mark marks[WATCH_BARRIERS_MAX];
     size_t count;
 };
 
-/* Makes the directory private and empty and opens it; watching it is the caller's. */
+/* Linux: makes the directory private and empty and opens it; watching it is the caller's. Windows:
+ * the directory is the folder's root. */
 int watch_barriers_open(struct watch_barriers *barriers, const char *path, struct err *err);
 void watch_barriers_close(struct watch_barriers *barriers);
+
+/* Makes the file of that name, and removes it again. ERR_DENIED: nobody may, there. */
+int watch_barriers_make(const struct watch_barriers *barriers, const char *name, struct err *err);
 
 /* watch.h's barrier; the lock is not held. */
 int watch_barriers_send(struct watch_barriers *barriers, pthread_mutex_t *lock, uint64_t token,

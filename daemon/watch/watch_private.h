@@ -34,10 +34,14 @@ static inline void watch_set_backend(struct watch *watch, const char *lasting_te
     __atomic_store_n(&watch->backend, lasting_text, __ATOMIC_RELEASE);
 }
 
+/* watch_choose_*.c: does the directory lie where others write without this system's knowledge? */
+bool watch_dir_is_remote(const struct watch_dir *dir);
+
 /* Each fills `ops` and `backend`; the rest of struct watch is zero. */
 int watch_inotify_open(const struct watch_setup *setup, struct watch **out, struct err *err);
 /* ERR_UNSUPPORTED, ERR_DENIED or the system's refusal: the caller falls back. */
 int watch_fanotify_open(const struct watch_setup *setup, struct watch **out, struct err *err);
+int watch_windows_open(const struct watch_setup *setup, struct watch **out, struct err *err);
 int watch_poll_open(const struct watch_setup *setup, struct watch **out, struct err *err);
 
 #endif

@@ -48,7 +48,7 @@ static bool is_told(const struct windows_records *records, uint64_t at)
 }
 
 /* The name is being looked at, deeply. One that drops out costs a second look. */
-static void tell(struct windows_records *records, uint64_t at)
+static void set_told(struct windows_records *records, uint64_t at)
 {
     records->told[at % WINDOWS_TOLD_SLOTS] = at;
 }
@@ -89,7 +89,7 @@ static void look_at_stranger(struct windows_records *records, const struct watch
 {
     if (is_told(records, at))
         return;
-    tell(records, at);
+    set_told(records, at);
     if (looks_short(name))
         hint(records, dir, bytes_str("."), HINT_ENTERED); /* one of those that are there */
     else
@@ -179,7 +179,7 @@ static void name_taken(struct windows_records *records, const struct where *wher
     if (records->former[where->at % WINDOWS_FORMER_SLOTS].at == where->at)
         set_former(records, where->at, -1);
     if (!seen)
-        tell(records, where->at);
+        set_told(records, where->at);
     hint(records, where->dir, where->name, seen ? HINT_NAME : HINT_NAME | HINT_ENTERED);
 }
 
@@ -303,18 +303,32 @@ size_t windows_records_count(const struct windows_records *records)
     return records->places.count;
 }
 
-void windows_records_lose(struct windows_records *records, enum windows_layout layout)
+static void forget_all(struct windows_records *records)
+{
+    watch_places_clear(&records->places);
+    memset(records->told, 0, sizeof records->told);
+    records->rename.any = false;
+    records->root = -1;
+}
+
+static void lose(struct windows_records *records, enum windows_layout layout)
 {
     records->rename.any = false;
-    memset(records->told, 0, sizeof records->told);
-    if (layout == WINDOWS_IDS) {
-        records->sink.lost(records->sink.ctx, WATCH_OVERFLOW);
-        return;
-    }
-    /* Directories were renamed, perhaps: where they are is not known any more. */
-    watch_places_clear(&records->places);
-    records->root = -1;
-    records->sink.lost(records->sink.ctx, WATCH_FORGOTTEN);
+    /* Without ids it is not known any more where directories are: some were renamed, perhaps. */
+    if (layout == WINDOWS_PATHS)
+        forget_all(records);
+    records->sink.lost(records->sink.ctx,
+                       layout == WINDOWS_PATHS ? WATCH_FORGOTTEN : WATCH_OVERFLOW);
+}
+
+void windows_records_root_gone(struct windows_records *records)
+{
+    const struct watch_place *root = watch_places_by_number(&records->places, records->root);
+    struct watch_place gone = root ? *root : (struct watch_place){.number = -1};
+    forget_all(records);
+    records->sink.lost(records->sink.ctx, WATCH_ROOT_GONE);
+    if (root)
+        records->sink.unwatched(records->sink.ctx, gone.dir, gone.number);
 }
 
 bool windows_records_take(struct windows_records *records, enum windows_layout layout,
@@ -333,7 +347,7 @@ bool windows_records_take(struct windows_records *records, enum windows_layout l
         before = record;
     }
     if (found < 0)
-        windows_records_lose(records, layout); /* what is left of the buffer is lost */
+        lose(records, layout); /* what is left of the buffer is lost */
     else if (records->rename.held)
         end_rename(records);
     records->rename.held = records->rename.any;

@@ -54,7 +54,7 @@ size_t windows_records_count(const struct windows_records *records);
  * they cannot be understood. */
 bool windows_records_take(struct windows_records *records, enum windows_layout layout,
                           const char *buffer, size_t len);
-/* The read ended by ERROR_NOTIFY_ENUM_DIR: the same as no bytes. */
-void windows_records_lose(struct windows_records *records, enum windows_layout layout);
+/* The root is gone: nothing is watched any more. */
+void windows_records_root_gone(struct windows_records *records);
 
 #endif
