@@ -6,7 +6,7 @@
 #include <cmocka.h>
 
 #include "err.h"
-#include "helper_windows.h"
+#include "helper_notify.h"
 #include "wtf8.h"
 
 static const enum windows_layout layouts[] = {WINDOWS_PATHS, WINDOWS_IDS};

@@ -9,7 +9,7 @@
 
 #include "buf.h"
 #include "err.h"
-#include "helper_windows.h"
+#include "helper_notify.h"
 #include "windows_records.h"
 
 struct test {

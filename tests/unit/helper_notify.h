@@ -1,6 +1,6 @@
-/* helper_windows.h: buffers as ReadDirectoryChangesW and ReadDirectoryChangesExW fill them. */
-#ifndef SPOOR_HELPER_WINDOWS_H
-#define SPOOR_HELPER_WINDOWS_H
+/* helper_notify.h: buffers as ReadDirectoryChangesW and ReadDirectoryChangesExW fill them. */
+#ifndef SPOOR_HELPER_NOTIFY_H
+#define SPOOR_HELPER_NOTIFY_H
 
 #include "windows_parse.h"
 

@@ -1,6 +1,6 @@
-/* helper_windows.c: see helper_windows.h. Written by the layouts of winnt.h and not by the parser's
+/* helper_notify.c: see helper_notify.h. Written by the layouts of winnt.h and not by the parser's
  * constants: offsets are those of the fields in order, each aligned to its size. */
-#include "helper_windows.h"
+#include "helper_notify.h"
 
 #include "err.h"
 #include "wtf8.h"
