@@ -197,16 +197,12 @@ int folder_open(const struct config_folder *config, const char *state_dir,
         return rc;
     }
     folder->status.backend = watch_backend(folder->watch);
-    if (config->backend == CONFIG_BACKEND_FANOTIFY && !folder_is_marked(folder)) {
+    if (config->backend == CONFIG_BACKEND_FANOTIFY &&
+        strcmp(folder->status.backend, "fanotify") != 0) {
         log_warn("folder '%s': watched by %s", config->name, folder->status.backend);
     }
     *out = folder;
     return 0;
-}
-
-bool folder_is_marked(const struct folder *folder)
-{
-    return strcmp(watch_backend(folder->watch), "fanotify") == 0;
 }
 
 int folder_start(struct folder *folder, struct err *err)

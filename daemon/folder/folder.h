@@ -45,7 +45,7 @@ struct folder_status {
     int64_t gaps;           /* since start */
     bool gap_open;
     int64_t wal_bytes; /* of the journal's log; beyond FOLDER_WAL_LOUD_BYTES somebody holds it */
-    bool weak; /* its file system's identities do not last (RULES 2) */
+    bool weak;         /* its file system's identities do not last (RULES 2) */
     int64_t scan_dirs, scan_entries; /* progress of the scan under way */
     char trouble[512]; /* the last name or directory that could not be read, and why */
 };
@@ -68,8 +68,6 @@ void folder_close(struct folder *folder);
 
 const char *folder_name(const struct folder *folder);
 const char *folder_dir(const struct folder *folder); /* where journal.db lies */
-/* It is watched by fanotify, whose mark needed privilege and stands. Any thread. */
-bool folder_is_marked(const struct folder *folder);
 /* Never blocks on the disk. Any thread. */
 void folder_get_status(struct folder *folder, struct folder_status *out);
 

@@ -197,7 +197,7 @@ static int open_engine(struct daemon *daemon, const struct config *config, struc
     int rc = engine_open(config, &daemon->wake, &daemon->engine, err);
 
     /* While there is one thread: rights are those of a thread (capabilities(7)). */
-    if (rc == 0 && engine_holds_marks(daemon->engine))
+    if (rc == 0 && engine_wants_marks(daemon->engine))
         rc = privilege_give_up(err);
     if (rc == 0)
         rc = engine_start(daemon->engine, err);

@@ -187,17 +187,12 @@ int engine_open(const struct config *config, struct wake *wake, struct engine **
     return 0;
 }
 
-bool engine_holds_marks(const struct engine *engine)
+bool engine_wants_marks(const struct engine *engine)
 {
-    size_t asked = 0, marked = 0;
-
-    for (size_t f = 0; f < engine->config->folder_count; f++) {
-        if (engine->config->folders[f].backend != CONFIG_BACKEND_FANOTIFY)
-            continue;
-        asked++;
-        marked += folder_is_marked(engine->folders[f]);
-    }
-    return asked > 0 && marked == asked;
+    for (size_t f = 0; f < engine->config->folder_count; f++)
+        if (engine->config->folders[f].backend == CONFIG_BACKEND_FANOTIFY)
+            return true;
+    return false;
 }
 
 int engine_start(struct engine *engine, struct err *err)

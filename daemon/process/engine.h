@@ -17,8 +17,8 @@ struct wake;
  * set when something happened that engine_watch() asked for. Starts nothing. */
 int engine_open(const struct config *config, struct wake *wake, struct engine **out,
                 struct err *err);
-/* Privilege was needed for marks of fanotify, and every folder that asked for one has it. */
-bool engine_holds_marks(const struct engine *engine);
+/* Privilege was wanted for marks of fanotify, which are had by now or were refused. */
+bool engine_wants_marks(const struct engine *engine);
 /* Uploads first, then folders. After a failure only engine_close() is left. */
 int engine_start(struct engine *engine, struct err *err);
 /* Asks everything to end: the folders' last commits are finished, requests are abandoned. Returns

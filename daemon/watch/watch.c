@@ -28,7 +28,7 @@ int watch_add(struct watch *watch, const struct watch_dir *dir, int32_t *out, st
     if (watch->automatic && dir->root) {
         bool remote = watch_dir_is_remote(dir);
         __atomic_store_n(&watch->remote, remote, __ATOMIC_RELEASE);
-        watch_set_backend(watch, remote ? "poll (network or FUSE file system)" : "inotify");
+        watch_set_backend(watch, remote ? "poll (network or FUSE file system)" : watch->local);
     }
     if (__atomic_load_n(&watch->remote, __ATOMIC_ACQUIRE)) {
         *out = -1;

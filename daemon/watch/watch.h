@@ -34,7 +34,7 @@ enum watch_loss {
 enum watch_kind {
     WATCH_AUTO, /* inotify; nothing is watched while the root's file system is a remote one */
     WATCH_INOTIFY,
-    WATCH_FANOTIFY, /* inotify where it is refused: watch_backend() then says why */
+    WATCH_FANOTIFY, /* as WATCH_AUTO where it is refused: watch_backend() then says why */
     WATCH_POLL,     /* watches nothing: every directory is for the caller to list */
 };
 

@@ -48,27 +48,38 @@ bool watch_dir_is_remote(const struct watch_dir *dir)
     return !fstatfs(dir->fd, &fs) && watch_is_remote((int64_t)fs.f_type);
 }
 
-static int open_fallback(const struct watch_setup *setup, const struct err *why, struct watch **out,
-                         struct err *err)
+/* inotify as `auto` has it, for what is local; `refused` (NULL: nothing was) says why it is not
+ * what was asked for. */
+static int open_automatic(const struct watch_setup *setup, const struct err *refused,
+                          struct watch **out, struct err *err)
 {
     int code = watch_inotify_open(setup, out, err);
     if (code)
         return code;
     struct watch *watch = *out;
-    snprintf(watch->text, sizeof watch->text, "inotify (fanotify: %.200s)", why->text);
-    watch_set_backend(watch, watch->text);
+    watch->automatic = true;
+    watch->local = "inotify";
+    if (refused) {
+        snprintf(watch->text, sizeof watch->text, "inotify (fanotify: %.200s)", refused->text);
+        watch->local = watch->text;
+    }
+    watch_set_backend(watch, watch->local);
     return 0;
 }
 
 int watch_open(const struct watch_setup *setup, struct watch **out, struct err *err)
 {
-    struct err why = {0};
-    if (setup->kind == WATCH_POLL)
+    struct err refused = {0};
+    switch (setup->kind) {
+    case WATCH_POLL:
         return watch_poll_open(setup, out, err);
-    if (setup->kind == WATCH_FANOTIFY)
-        return watch_fanotify_open(setup, out, &why) ? open_fallback(setup, &why, out, err) : 0;
-    int code = watch_inotify_open(setup, out, err);
-    if (!code)
-        (*out)->automatic = setup->kind == WATCH_AUTO;
-    return code;
+    case WATCH_FANOTIFY:
+        return watch_fanotify_open(setup, out, &refused) ? open_automatic(setup, &refused, out, err)
+                                                         : 0;
+    case WATCH_INOTIFY:
+        return watch_inotify_open(setup, out, err);
+    case WATCH_AUTO:
+        break;
+    }
+    return open_automatic(setup, NULL, out, err);
 }

@@ -286,6 +286,10 @@ static int open_group(struct watch_fanotify *watch, const char *root, struct err
 static int mark_root(struct watch_fanotify *watch, const char *root, struct err *err)
 {
     int dirfd = open(root, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    /* The right to mark it is given up before it can be there (privilege.h). */
+    if (dirfd < 0 && errno == ENOENT)
+        return err_set(err, ERR_NOTFOUND, 0, "'%s' is not there yet; restart spoor when it is",
+                       root);
     if (dirfd < 0)
         return err_os(err, errno, "cannot open '%s'", root);
     int os = mark(watch, dirfd);

@@ -24,8 +24,9 @@ struct watch_ops {
 struct watch {
     const struct watch_ops *ops;
     const char *backend; /* atomic: what watch_backend() answers */
-    bool automatic;      /* WATCH_AUTO: the root's file system decides, whenever it is added */
+    bool automatic;      /* the root's file system decides, whenever it is added */
     bool remote;         /* atomic; automatic, and it is a remote one: nothing is watched */
+    const char *local;   /* automatic: what to say when it is not */
     char text[WATCH_TEXT_SIZE];
 };
 

@@ -29,9 +29,64 @@ def capabilities(pid, which="CapEff"):
     return found
 
 
+def backend(s):
+    return next(item for item in s.objects("status") if item["record"] == "folder")["backend"]
+
+
+def links_outside(case, s):
+    """A write through a name outside the folder shows on every name inside, whether the link
+    was there before the daemon or came later, and on none once there is none."""
+    for name in ("old", "new"):
+        write(os.path.join(s.folder, name), "1")
+    os.mkdir(os.path.join(s.folder, "d"))
+    os.link(os.path.join(s.folder, "old"), os.path.join(s.folder, "d", "second"))
+    os.link(os.path.join(s.folder, "old"), os.path.join(s.outside, "old"))
+    s.start()
+    s.sync()
+    if backend(s) != "fanotify":
+        case.skipTest(backend(s))
+
+    def changed(act):
+        rows = s.new_rows(act)
+        case.assertEqual([row.get("actor", {}).get("pid") for row in rows],
+                         [os.getpid()] * len(rows))
+        s.check()
+        return sorted((row["kind"], row["path"]) for row in rows)
+
+    both = [("modify", "d/second"), ("modify", "old")]
+    outside = os.path.join(s.outside, "old")
+    case.assertEqual(changed(lambda: write(outside, "22")), both)
+    case.assertEqual(changed(lambda: os.truncate(outside, 1)), both)
+    case.assertEqual(changed(lambda: os.chmod(outside, 0o600)),
+                     [("attrib", "d/second"), ("attrib", "old")])
+    later = os.path.join(s.outside, "later")
+    case.assertEqual(changed(lambda: os.link(os.path.join(s.folder, "new"), later)), [])
+    case.assertEqual(changed(lambda: write(later, "22")), [("modify", "new")])
+    # Within one settle window, and the link is gone again.
+    brief = os.path.join(s.folder, "brief")
+
+    def link_write_unlink():
+        os.link(os.path.join(s.folder, "new"), brief)
+        write(brief, "333")
+        os.unlink(brief)
+
+    case.assertEqual(changed(link_write_unlink), [("modify", "new")])
+    case.assertEqual(changed(lambda: os.unlink(later)), [])
+    # A file that was moved in from outside is known from then on.
+    moved = os.path.join(s.outside, "moved")
+    write(moved, "1")
+    os.link(moved, moved + "2")
+    case.assertEqual(changed(lambda: os.rename(moved, os.path.join(s.folder, "moved"))),
+                     [("create", "moved")])
+    case.assertEqual(changed(lambda: write(moved + "2", "22")), [("modify", "moved")])
+    os.unlink(os.path.join(s.folder, "moved"))
+    s.sync()
+    case.assertEqual(changed(lambda: write(moved + "2", "1")), [])
+
+
 class Backend(spoor.Case):
     def backend(self, s):
-        return next(item for item in s.objects("status") if item["record"] == "folder")["backend"]
+        return backend(s)
 
     def started(self, backend, user=None, **more):
         s = self.make(backend=backend, user=user, **more)
@@ -93,55 +148,32 @@ class Backend(spoor.Case):
         self.assertEqual(s.tree()[b"early2"][3], "0711")
 
     def test_links_outside(self):
-        """A write through a name outside the folder shows on every name inside, whether the link
-        was there before the daemon or came later, and on none once there is none."""
+        links_outside(self, self.make(backend="fanotify"))
+
+    def test_root_that_comes_later(self):
+        """The right to mark it is gone by then: inotify, and why; a restart gives fanotify."""
+        self.fanotify().stop()  # it is to be had here
         s = self.make(backend="fanotify")
-        for name in ("old", "new"):
-            write(os.path.join(s.folder, name), "1")
-        os.mkdir(os.path.join(s.folder, "d"))
-        os.link(os.path.join(s.folder, "old"), os.path.join(s.folder, "d", "second"))
-        os.link(os.path.join(s.folder, "old"), os.path.join(s.outside, "old"))
+        os.rmdir(s.folder)
+        s.start()
+        for which in ("CapEff", "CapPrm"):
+            rights = capabilities(s.daemon.process.pid, which)
+            self.assertEqual({value & ~KEPT for value in rights.values()}, {0})
+        later = "inotify (fanotify: '%s' is not there yet; restart spoor when it is)" % s.folder
+        self.assertEqual(self.backend(s), later)
+        self.assertIn(later, s.daemon.text())
+        os.mkdir(s.folder)
+        write(os.path.join(s.folder, "a"), "1")
+        s.check()
+        rows = s.new_rows(lambda: write(os.path.join(s.folder, "a"), "22"))
+        self.assertEqual([(row["path"], row.get("actor")) for row in rows], [("a", None)])
+        self.assertEqual(self.backend(s), later)
+        self.assertIn(later, s.run("status").decode())
+        s.stop()
         s.start()
         s.sync()
-        if self.backend(s) != "fanotify":
-            self.skipTest(self.backend(s))
-
-        def changed(act):
-            rows = s.new_rows(act)
-            self.assertEqual([row.get("actor", {}).get("pid") for row in rows],
-                             [os.getpid()] * len(rows))
-            s.check()
-            return sorted((row["kind"], row["path"]) for row in rows)
-
-        both = [("modify", "d/second"), ("modify", "old")]
-        outside = os.path.join(s.outside, "old")
-        self.assertEqual(changed(lambda: write(outside, "22")), both)
-        self.assertEqual(changed(lambda: os.truncate(outside, 1)), both)
-        self.assertEqual(changed(lambda: os.chmod(outside, 0o600)),
-                         [("attrib", "d/second"), ("attrib", "old")])
-        later = os.path.join(s.outside, "later")
-        self.assertEqual(changed(lambda: os.link(os.path.join(s.folder, "new"), later)), [])
-        self.assertEqual(changed(lambda: write(later, "22")), [("modify", "new")])
-        # Within one settle window, and the link is gone again.
-        brief = os.path.join(s.folder, "brief")
-
-        def link_write_unlink():
-            os.link(os.path.join(s.folder, "new"), brief)
-            write(brief, "333")
-            os.unlink(brief)
-
-        self.assertEqual(changed(link_write_unlink), [("modify", "new")])
-        self.assertEqual(changed(lambda: os.unlink(later)), [])
-        # A file that was moved in from outside is known from then on.
-        moved = os.path.join(s.outside, "moved")
-        write(moved, "1")
-        os.link(moved, moved + "2")
-        self.assertEqual(changed(lambda: os.rename(moved, os.path.join(s.folder, "moved"))),
-                         [("create", "moved")])
-        self.assertEqual(changed(lambda: write(moved + "2", "22")), [("modify", "moved")])
-        os.unlink(os.path.join(s.folder, "moved"))
-        s.sync()
-        self.assertEqual(changed(lambda: write(moved + "2", "1")), [])
+        self.assertEqual(self.backend(s), "fanotify")
+        self.work(s, 1, 50)
 
     def test_outside_is_not_journaled(self):
         s = self.fanotify()
