@@ -162,10 +162,9 @@ int journal_batch_store(struct journal *journal, const char *consumer,
     int code = get_acked(journal, consumer, &acked, err);
     if (code)
         return code;
-    if (batch->first <= acked || batch->last < batch->first ||
-        batch->last > journal->info.last_seq || batch->body.len == 0)
+    if (batch->first <= acked || batch->last < batch->first || batch->last > journal->info.last_seq)
         return err_set(err, ERR_INVALID, 0,
-                       "batch %lld..%lld of consumer '%s': empty or not beyond what is "
+                       "batch %lld..%lld of consumer '%s': not rows beyond what is "
                        "acknowledged (%lld of %lld)",
                        (long long)batch->first, (long long)batch->last, consumer, (long long)acked,
                        (long long)journal->info.last_seq);
@@ -183,7 +182,11 @@ int journal_batch_store(struct journal *journal, const char *consumer,
     sql_bind_i64(store, 9, batch->newest);
     sql_bind_i64(store, 10, (int64_t)batch->tree_sum);
     sql_bind_blob(store, 11, bytes_of((const char *)batch->digest, sizeof batch->digest));
-    sql_bind_blob(store, 12, batch->body);
+    if (batch->body.len)
+        sql_bind_blob(store, 12, batch->body);
+    else /* its rows come to nothing; the acknowledgement is wanted all the same */
+        (void)sqlite3_bind_zeroblob(store, 12,
+                                    0); /* fails as the binds above: for want of memory */
     return journal_end(journal, run(journal, QJ_BATCH_STORE, err), err);
 }
 
