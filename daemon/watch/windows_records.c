@@ -146,12 +146,18 @@ static void forget(struct windows_records *records, struct watch_place *place)
     records->sink.unwatched(records->sink.ctx, gone.dir, gone.number);
 }
 
+/* What was told of this name may be of one that we know otherwise. */
+static void ask_which(struct windows_records *records, const struct where *where)
+{
+    if (!where->here && looks_short(where->name))
+        hint(records, where->dir, bytes_str("."), HINT_NAME);
+}
+
 /* The name was told as one that is no more. */
 static void name_gone(struct windows_records *records, const struct where *where)
 {
     hint(records, where->dir, where->name, HINT_NAME);
-    if (!where->here && looks_short(where->name))
-        hint(records, where->dir, bytes_str("."), HINT_NAME); /* which name was that? */
+    ask_which(records, where);
 }
 
 /* No second half came: what was there has left the folder, or its new name was lost. */
@@ -181,6 +187,7 @@ static void name_taken(struct windows_records *records, const struct where *wher
     if (!seen)
         set_told(records, where->at);
     hint(records, where->dir, where->name, seen ? HINT_NAME : HINT_NAME | HINT_ENTERED);
+    ask_which(records, where);
 }
 
 static void take_new(struct windows_records *records, const struct windows_record *record,
@@ -238,6 +245,7 @@ static void take_record(struct windows_records *records, enum windows_layout lay
     case WINDOWS_MODIFIED:
         /* Size, a time or an attribute, no one says which. */
         hint(records, where.dir, where.name, dir || where.here ? HINT_ATTRIB : HINT_SCAN);
+        ask_which(records, &where);
         break;
     case WINDOWS_RENAMED_OLD:
         take_old(records, record, &where);

@@ -52,12 +52,28 @@ struct sim_fanotify {
     bool overflowed;
 };
 
+struct sim_windows_record {
+    uint32_t action;
+    uint64_t file, parent;
+    bool dir;
+    char path[SIM_PATH]; /* by '\\' */
+};
+
+/* One buffer: when it is full, all that is in it is dropped, and said by a read without bytes. */
+struct sim_windows {
+    struct sim_windows_record queue[SIM_QUEUE];
+    int count;
+    bool lost;
+    struct sim_windows_watch *watch; /* the engine's; NULL none */
+};
+
 /* What the engine's descriptors stand for; -1: not open. */
 struct sim_kernel {
     int inotify_fd, fanotify_fd;
     uint64_t barrier_number;
     struct sim_inotify inotify;
     struct sim_fanotify fanotify;
+    struct sim_windows windows;
 };
 
 /* One entry as a replica has it, by its path. */
@@ -91,6 +107,7 @@ struct sim_identity {
 struct sim {
     struct sim_config config;
     struct sim_disk disk, flushed;
+    struct sim_place opened[SIM_NODES]; /* by which way the engine last opened a directory */
     struct sim_kernel kernel;
     struct sim_replica replica;
     struct sim_identity identity[SIM_NODES];

@@ -6,18 +6,26 @@
 #include "sim.h"
 
 static const char *const names[SIM_NAMES] = {"a", "b", "c", "d", "e\xff", ".spoorignore"};
+static const char *const windows_names[SIM_NAMES] = {"a", "b",           "c",
+                                                     "A", "longer name", ".spoorignore"};
+static const char *const short_names[SIM_NAMES] = {"a", "b", "c", "A", "LONGER~1", "SPOORI~1"};
 static const char *const targets[SIM_TARGETS] = {"a", "../nowhere", "\xfe"};
 static const char *const rules[SIM_RULES] = {"", "b\n", "c/\n", "!b\n", "*\n"};
 
-struct bytes sim_name(int index)
+struct bytes sim_name(const struct sim_disk *disk, int index)
 {
-    return bytes_str(names[index]);
+    return bytes_str((disk->windows ? windows_names : names)[index]);
 }
 
-int sim_name_index(struct bytes name)
+struct bytes sim_short_name(int index)
+{
+    return bytes_str(short_names[index]);
+}
+
+int sim_name_index(const struct sim_disk *disk, struct bytes name)
 {
     for (int i = 0; i < SIM_NAMES; i++) {
-        if (bytes_equal(name, sim_name(i))) {
+        if (bytes_equal(name, sim_name(disk, i))) {
             return i;
         }
     }
@@ -41,14 +49,15 @@ struct doing {
     int64_t now_ns;
 };
 
-void sim_disk_init(struct sim_disk *disk)
+void sim_disk_init(struct sim_disk *disk, bool windows)
 {
     memset(disk, 0, sizeof *disk);
+    disk->windows = windows;
     disk->next_inode = 100;
     for (int i = SIM_ROOT; i < SIM_FIRST; i++) {
         disk->nodes[i] = (struct sim_node){.type = ENTRY_DIR,
                                            .inode = disk->next_inode++,
-                                           .birth_ns = 7,
+                                           .birth_ns = windows ? 0 : 7,
                                            .mode = 0755,
                                            .links = 1};
     }
@@ -80,6 +89,19 @@ int sim_dirs_below(const struct sim_disk *disk, int top, int out[SIM_NODES])
     return count;
 }
 
+struct sim_place sim_place_of(const struct sim_disk *disk, int dir)
+{
+    for (int i = SIM_ROOT; i < disk->next; i++) {
+        const struct sim_node *parent = &disk->nodes[i];
+        for (int n = 0; parent->type == ENTRY_DIR && n < SIM_NAMES; n++) {
+            if (parent->kids[n] == dir) {
+                return (struct sim_place){i, n, dir};
+            }
+        }
+    }
+    return (struct sim_place){0};
+}
+
 static bool is_below(const struct sim_disk *disk, int dir, int top)
 {
     int dirs[SIM_NODES];
@@ -102,6 +124,15 @@ static bool is_empty(const struct sim_node *node)
     return true;
 }
 
+/* The name under which a directory holds what is asked for. */
+static int stored_name(const struct sim_disk *disk, int dir, int name)
+{
+    int twin = name == SIM_NAME_LOWER ? SIM_NAME_UPPER : SIM_NAME_LOWER;
+    bool either = name == SIM_NAME_LOWER || name == SIM_NAME_UPPER;
+    const struct sim_node *node = &disk->nodes[dir];
+    return disk->windows && either && !node->kids[name] && node->kids[twin] ? twin : name;
+}
+
 static struct sim_place find(const struct sim_disk *disk, const struct sim_path *path)
 {
     struct sim_place place = {.dir = path->outside ? SIM_OUTSIDE : SIM_ROOT};
@@ -110,7 +141,7 @@ static struct sim_place find(const struct sim_disk *disk, const struct sim_path 
         if (dir->type != ENTRY_DIR || dir->covered) {
             return (struct sim_place){0};
         }
-        place.name = path->names[i];
+        place.name = stored_name(disk, place.dir, path->names[i]);
         place.node = dir->kids[place.name];
         if (i + 1 < path->depth) {
             if (!place.node) {
@@ -147,14 +178,15 @@ static struct sim_node *make(const struct doing *doing, struct sim_place *place,
     place->node = disk->next++;
     disk->nodes[place->dir].kids[place->name] = (uint16_t)place->node;
     struct sim_node *node = &disk->nodes[place->node];
-    *node = (struct sim_node){.type = (uint8_t)type,
-                              .inode = disk->next_inode++,
-                              .birth_ns = (uint64_t)doing->now_ns + (uint64_t)disk->next,
-                              .mtime_ns = doing->now_ns,
-                              .ctime_ns = doing->now_ns,
-                              .mode = type == ENTRY_DIR ? 0755 : 0644,
-                              .links = 1};
-    if (reuse && disk->freed_inode) {
+    *node = (struct sim_node){
+        .type = (uint8_t)type,
+        .inode = disk->next_inode++,
+        .birth_ns = disk->windows ? 0 : (uint64_t)doing->now_ns + (uint64_t)disk->next,
+        .mtime_ns = doing->now_ns,
+        .ctime_ns = doing->now_ns,
+        .mode = type == ENTRY_DIR ? 0755 : 0644,
+        .links = 1};
+    if (reuse && disk->freed_inode && !disk->windows) {
         node->inode = disk->freed_inode;
         disk->freed_inode = 0;
     }
@@ -253,8 +285,8 @@ static void rename_to(const struct doing *doing, const struct sim_place *from, s
 static void exchange(const struct doing *doing, struct sim_place *x, struct sim_place *y)
 {
     struct sim_disk *disk = doing->disk;
-    if (!x->node || !y->node || x->node == y->node || disk->nodes[x->node].covered ||
-        disk->nodes[y->node].covered ||
+    if (disk->windows || !x->node || !y->node || x->node == y->node ||
+        disk->nodes[x->node].covered || disk->nodes[y->node].covered ||
         (disk->nodes[x->node].type == ENTRY_DIR && is_below(disk, y->dir, x->node)) ||
         (disk->nodes[y->node].type == ENTRY_DIR && is_below(disk, x->dir, y->node))) {
         return;
@@ -396,6 +428,10 @@ void sim_disk_do(struct sim_disk *disk, struct sim *sim, const struct sim_op *op
         link_to(&doing, &place, &to);
         break;
     case SIM_RENAME:
+        if (to.node && to.node == place.node) { /* no other name, but perhaps another case of it */
+            to.name = op->to.names[op->to.depth - 1];
+            to.node = disk->nodes[to.dir].kids[to.name];
+        }
         rename_to(&doing, &place, &to);
         break;
     case SIM_EXCHANGE:

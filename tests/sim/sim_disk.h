@@ -8,7 +8,8 @@
 struct sim;
 
 enum { SIM_NODES = 200, SIM_NAMES = 6, SIM_DEPTH = 6, SIM_TARGETS = 3, SIM_RULES = 5 };
-enum { SIM_NAME_RULES = 5 }; /* the name of rule files */
+enum { SIM_NAME_LOWER = 0, SIM_NAME_UPPER = 3 }; /* one name in two cases, on a Windows disk */
+enum { SIM_NAME_RULES = 5 };                     /* the name of rule files */
 enum { SIM_FREE = 0, SIM_ROOT = 1, SIM_OUTSIDE = 2, SIM_OTHER_ROOT = 3, SIM_FIRST = 4 };
 
 struct sim_node {
@@ -33,6 +34,9 @@ struct sim_disk {
     int at_path; /* which directory lies at the folder's path; 0 none */
     uint64_t next_inode;
     uint64_t freed_inode; /* the number that was freed last, to be given out again */
+    /* As Windows has it: two of the names differ in case alone and cannot both be there, a file's
+     * number is never given again, nothing is exchanged. */
+    bool windows;
 };
 
 /* A name by its path from the root of the folder, or of what lies outside. */
@@ -110,7 +114,7 @@ struct sim_op {
     struct sim_path path, to;
 };
 
-void sim_disk_init(struct sim_disk *disk);
+void sim_disk_init(struct sim_disk *disk, bool windows);
 /* After a loss of power: the disk is `flushed` again; nothing is watched or open any more. */
 void sim_disk_revert(struct sim_disk *disk, const struct sim_disk *flushed);
 /* What cannot be done (no such file, not empty, ...) does nothing, as in life. `sim` NULL: nobody
@@ -121,8 +125,10 @@ bool sim_disk_concerns(const struct sim_disk *disk, const struct sim_op *op, int
 /* All directories may be read, nothing is covered, the root is in its place. */
 void sim_disk_heal(struct sim_disk *disk, struct sim *sim, int64_t wall_ns);
 
-struct bytes sim_name(int index);
-int sim_name_index(struct bytes name); /* -1: none of ours */
+struct bytes sim_name(const struct sim_disk *disk, int index);
+int sim_name_index(const struct sim_disk *disk, struct bytes name); /* -1: none of ours */
+/* What it is called in eight and three characters, on a disk as Windows has it. */
+struct bytes sim_short_name(int index);
 const char *sim_target(int index);
 /* The text of a rule file. */
 const char *sim_rules(int index);
@@ -130,6 +136,8 @@ static inline struct file_id sim_file(const struct sim_node *node)
 {
     return (struct file_id){node->inode, node->birth_ns};
 }
+/* Where a directory lies; dir 0 for those that lie nowhere. */
+struct sim_place sim_place_of(const struct sim_disk *disk, int dir);
 /* Directories at or below `top`, breadth first; returns how many. */
 int sim_dirs_below(const struct sim_disk *disk, int top, int out[SIM_NODES]);
 

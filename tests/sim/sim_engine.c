@@ -74,7 +74,9 @@ static void configure(const struct sim *sim, struct sim_engine *engine)
 {
     static const enum config_backend backends[] = {[SIM_INOTIFY] = CONFIG_BACKEND_INOTIFY,
                                                    [SIM_FANOTIFY] = CONFIG_BACKEND_FANOTIFY,
-                                                   [SIM_POLL] = CONFIG_BACKEND_POLL};
+                                                   [SIM_POLL] = CONFIG_BACKEND_POLL,
+                                                   [SIM_WINDOWS] = CONFIG_BACKEND_INOTIFY,
+                                                   [SIM_WINDOWS_PATHS] = CONFIG_BACKEND_INOTIFY};
     const struct sim_config *config = &sim->config;
     (void)snprintf(engine->root, sizeof engine->root, "%s/root", sim->dir);
     engine->folder_config = (struct config_folder){
@@ -94,7 +96,7 @@ static void configure(const struct sim *sim, struct sim_engine *engine)
         .url = (char *)"http://simulated/",
         .format = CONFIG_FORMAT_SPOOR,
         .ack = CONFIG_ACK_SEQUENCE,
-        .fold = 1,
+        .fold = config->fold,
         .batch_rows = config->batch_rows,
         .batch_bytes = 1 << 20,
         .batch_delay_ns = config->batch_delay_ms * CLOCK_NS_PER_MS,

@@ -18,7 +18,6 @@ enum {
     HANDLE_BYTES = 12,
     HANDLE_TYPE = 1,
     HEAD_BYTES = 24,
-    UNLIMITED = 100,           /* a queue of more records than this is one without a limit */
     PIDS = 2,                  /* users of the simulated system */
     PID_FIRST = 5000000,       /* no kernel gives such numbers, so /proc knows nothing of them */
     NODE_BARRIERS = SIM_NODES, /* stands for the directory of the barriers */
@@ -56,12 +55,10 @@ static void append(struct sim *sim, const struct sim_fan_record *record)
             return;
         }
     }
-    bool limited = sim->config.queue_max < UNLIMITED;
-    int64_t max = limited ? sim->config.queue_max : SIM_QUEUE - 1;
     if (kernel->overflowed) {
         return;
     }
-    if (kernel->count >= max) {
+    if (kernel->count >= sim->config.queue_max || kernel->count >= SIM_QUEUE - 1) {
         kernel->queue[kernel->count++] = (struct sim_fan_record){.mask = FAN_Q_OVERFLOW};
         kernel->overflowed = true;
         return;
@@ -162,7 +159,7 @@ static size_t put_place(uint8_t type, const struct sim_fan_record *record,
 {
     struct bytes name = record->name[0]   ? bytes_str(record->name)
                         : place->name < 0 ? bytes_str(".")
-                                          : sim_name(place->name);
+                                          : sim_name(&sim_world->disk, place->name);
     return place->dir ? put_info(type, place->dir, name.at, name.len, out) : 0;
 }
 
@@ -214,11 +211,8 @@ ssize_t sim_fanotify_read(struct sim *sim, char *out, size_t size)
 
 int __wrap_fanotify_init(unsigned flags, unsigned event_flags)
 {
+    (void)flags;
     (void)event_flags;
-    if ((flags & FAN_UNLIMITED_QUEUE) && sim_world->config.queue_max < UNLIMITED) {
-        errno = EPERM; /* as in a user namespace */
-        return -1;
-    }
     return sim_kernel_open(&sim_world->kernel.fanotify_fd);
 }
 

@@ -41,7 +41,7 @@ static void tell(struct sim *sim, int dir, uint32_t mask, uint32_t cookie, int n
     if (node->watch) {
         struct sim_record record = {node->watch, mask, cookie, ""};
         if (name >= 0) {
-            struct bytes text = sim_name(name);
+            struct bytes text = sim_name(&sim->disk, name);
             memcpy(record.name, text.at, text.len);
         }
         append(&sim->kernel.inotify, sim->config.queue_max, &record);

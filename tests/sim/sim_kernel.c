@@ -41,6 +41,10 @@ void sim_kernel_tell(struct sim *sim, const struct sim_event *event)
             sim_fanotify_tell(sim, event);
         }
         break;
+    case SIM_WINDOWS:
+    case SIM_WINDOWS_PATHS:
+        sim_windows_tell(sim, event);
+        break;
     default:
         break; /* nobody is told */
     }
@@ -57,6 +61,8 @@ void sim_kernel_overflow(struct sim *sim)
         sim_inotify_overflow(sim);
     } else if (sim->config.kernel == SIM_FANOTIFY) {
         sim_fanotify_overflow(sim);
+    } else if (sim_is_windows(&sim->config)) {
+        sim_windows_overflow(sim);
     }
 }
 
@@ -64,6 +70,7 @@ void sim_kernel_reset(struct sim *sim)
 {
     sim_inotify_reset(sim);
     sim_fanotify_reset(sim);
+    sim_windows_reset(sim);
     sim->kernel.inotify_fd = sim->kernel.fanotify_fd = -1;
     sim->kernel.barrier_number = 0;
 }

@@ -31,4 +31,9 @@ void sim_fanotify_barrier(struct sim *sim, const char *name);
 size_t sim_fanotify_queued(const struct sim *sim);
 ssize_t sim_fanotify_read(struct sim *sim, char *out, size_t size);
 
+/* sim_windows.c: nothing is read by a descriptor. */
+void sim_windows_tell(struct sim *sim, const struct sim_event *event);
+void sim_windows_overflow(struct sim *sim);
+void sim_windows_reset(struct sim *sim);
+
 #endif

@@ -73,7 +73,7 @@ static enum disk_answer answer_of(int os)
 static int lookup(const struct disk_dir *dir, struct bytes name, int *os)
 {
     const struct sim_node *parent = node_of(dir);
-    int index = sim_name_index(name);
+    int index = sim_name_index(&sim_world->disk, name);
     *os = parent->links == 0                                   ? ENOENT
           : !(parent->mode & 0100)                             ? EACCES
           : index < 0                                          ? ENOENT
@@ -100,7 +100,7 @@ static enum disk_answer open_root(void *ctx, struct disk_dir **out, struct file_
 static enum disk_answer open_dir(void *ctx, struct disk_dir *parent, struct bytes name,
                                  struct disk_dir **out, struct file_id *file, int *os)
 {
-    const struct sim *sim = ctx;
+    struct sim *sim = ctx;
     sim_seam();
     *out = NULL;
     int node = lookup(parent, name, os);
@@ -113,6 +113,8 @@ static enum disk_answer open_dir(void *ctx, struct disk_dir *parent, struct byte
     }
     *out = handle_of(node);
     *file = sim_file(&sim->disk.nodes[node]);
+    sim->opened[node] = (struct sim_place){(int)((uintptr_t)parent - SIM_HANDLE),
+                                           sim_name_index(&sim->disk, name), node};
     return DISK_PRESENT;
 }
 
@@ -164,7 +166,7 @@ static enum disk_answer list(void *ctx, struct disk_dir *dir, struct buf *names,
     }
     for (int n = SIM_NAMES; n-- > 0;) {
         if (node->kids[n]) {
-            struct bytes name = sim_name(n);
+            struct bytes name = sim_name(&sim_world->disk, n);
             uint16_t len = (uint16_t)name.len;
             buf_add(names, &len, sizeof len);
             buf_add(names, name.at, name.len);
@@ -180,6 +182,11 @@ static int add_watch(void *ctx, struct disk_dir *dir, struct file_id file, bool 
     sim_seam();
     *out = -1;
     struct watch_dir place = {.fd = (int)(uintptr_t)dir, .file = file, .root = root};
+    if (!root) {
+        const struct sim_place *opened = &sim->opened[(uintptr_t)dir - SIM_HANDLE];
+        place.parent = sim_file(&sim->disk.nodes[opened->dir]);
+        place.name = sim_name(&sim->disk, opened->name);
+    }
     return watch_add(sim->watch, &place, out, err);
 }
 

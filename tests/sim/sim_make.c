@@ -252,13 +252,11 @@ void sim_script_make(uint64_t seed, struct sim_script *out)
     static const int64_t queues[] = {6, 30, 400, 400}, watches[] = {3, 8, 1000, 1000, 1000};
     static const int64_t batches[] = {16, 40, 1000}, ticks[] = {0, 4, 1000};
     static const int64_t polls[] = {10, 60, 300}, retentions[] = {0, 0, 30};
-    static const uint8_t kernels[] = {SIM_INOTIFY, SIM_INOTIFY, SIM_FANOTIFY, SIM_FANOTIFY,
-                                      SIM_POLL};
+    static const uint8_t kernels[] = {SIM_INOTIFY, SIM_INOTIFY, SIM_FANOTIFY,     SIM_FANOTIFY,
+                                      SIM_POLL,    SIM_WINDOWS, SIM_WINDOWS_PATHS};
     struct maker maker = {.state = seed, .out = out};
     *out = (struct sim_script){.config = {.seed = seed}};
     struct sim_config *config = &out->config;
-    sim_disk_init(&maker.disk);
-    maker.flushed = maker.disk;
     config->settle_ms = settles[pick(&maker, 4)];
     config->delay_ms = delays[pick(&maker, 4)];
     config->queue_max = queues[pick(&maker, 4)];
@@ -266,9 +264,12 @@ void sim_script_make(uint64_t seed, struct sim_script *out)
     config->batch_rows = batches[pick(&maker, 3)];
     config->batch_delay_ms = pick(&maker, 2) * 1000;
     config->kernel = kernels[pick(&maker, ARRAY_LEN(kernels))];
+    sim_disk_init(&maker.disk, sim_is_windows(config));
+    maker.flushed = maker.disk;
     config->coarse_ms = ticks[pick(&maker, 3)];
     config->poll_s = polls[pick(&maker, 3)];
     config->retention_s = retentions[pick(&maker, 3)];
+    config->fold = pick(&maker, 2);
     maker.unreadable = chance(&maker, 40) ? 50 : 0;
     maker.torn = chance(&maker, 50) ? 40 : 0;
     maker.inner = (int)pick(&maker, SIM_DEPTH - 2) + 1;

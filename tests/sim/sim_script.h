@@ -11,7 +11,14 @@ struct err;
 enum { SIM_OPS_MAX = 256 };
 
 /* How the engine learns of changes. The numbers stand in scripts. */
-enum sim_kernel_kind { SIM_INOTIFY, SIM_FANOTIFY, SIM_POLL, SIM_KERNELS };
+enum sim_kernel_kind {
+    SIM_INOTIFY,
+    SIM_FANOTIFY,
+    SIM_POLL,
+    SIM_WINDOWS,       /* records with ids */
+    SIM_WINDOWS_PATHS, /* records with paths only */
+    SIM_KERNELS
+};
 
 const char *sim_kernel_name(int kernel);
 
@@ -26,6 +33,7 @@ struct sim_config {
     /* Not in older scripts: */
     int64_t poll_s;      /* unwatched directories are listed so often */
     int64_t retention_s; /* acknowledged rows are kept for so long; 0 for ever */
+    int64_t fold;        /* 1: rows not yet sent are folded */
 };
 
 struct sim_script {
@@ -33,6 +41,11 @@ struct sim_script {
     struct sim_op ops[SIM_OPS_MAX];
     int count;
 };
+
+static inline bool sim_is_windows(const struct sim_config *config)
+{
+    return config->kernel == SIM_WINDOWS || config->kernel == SIM_WINDOWS_PATHS;
+}
 
 void sim_script_make(uint64_t seed, struct sim_script *out);
 void sim_script_print(const struct sim_script *script, struct buf *out);

@@ -64,7 +64,7 @@ static bool walk_dir(struct walk *walk, int index, int depth)
     walk->rules[depth] = rules && nodes[rules].type == ENTRY_FILE ? nodes[rules].rules : 0;
     for (int n = 0; n < SIM_NAMES && ok; n++) {
         int kid = dir->kids[n];
-        struct bytes name = sim_name(n);
+        struct bytes name = sim_name(walk->disk, n);
         bool kid_dir = nodes[kid].type == ENTRY_DIR;
         if (!kid || is_ignored(walk, n, kid_dir, depth) || len + name.len + 2 > sizeof walk->path) {
             continue; /* a path that is too long for here was refused when its row came */

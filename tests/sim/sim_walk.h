@@ -5,7 +5,7 @@
 
 #include "sim_disk.h"
 
-enum { SIM_PATH = 64 /* bytes of a path */ };
+enum { SIM_PATH = 96 /* bytes of a path */ };
 
 /* Calls `seen` for each name that is not ignored, parents first; false ends the walk and is
  * returned. What is covered by another file system is told, and nothing below it. `frozen`: the

@@ -354,9 +354,12 @@ static void test_short_names(void **state)
         put(test, WINDOWS_RENAMED_NEW, "longname.txt", 101, 1);
         expect(test, ids ? "1/LONGNA~2.TX N, 1/. N, 1/longname.txt N"
                          : "1/LONGNA~2.TX N, 1/. N, 1/longname.txt NE");
-        /* Written or made under it: the look finds what name it has. */
+        /* Written, made or moved here under it: a look at that name says nothing of the true one.
+         */
         put(test, WINDOWS_MODIFIED, "LONGNA~1.TXT", 101, 1);
-        expect(test, "1/LONGNA~1.TXT S");
+        expect(test, "1/LONGNA~1.TXT S, 1/. N");
+        put(test, WINDOWS_ADDED, "LONGNA~3.TXT", 102, 1);
+        expect(test, ids ? "1/LONGNA~3.TXT N, 1/. N" : "1/LONGNA~3.TXT NE, 1/. N");
         /* None of these is one. */
         static const char *const names[] = {"~WRL0001.tmp", "a~b",      "notes~",    "a.~1",
                                             "ninechars~1",  "a~1.html", "\xc3\xa4~", ".~1"};
