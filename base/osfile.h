@@ -37,6 +37,10 @@ int osfile_replace(int dirfd, const char *name, const void *bytes, size_t len, s
 /* Makes dirfd/name, empty and 0600, unless it is there. */
 int osfile_make(int dirfd, const char *name, struct err *err);
 
+/* Opens dirfd/name for reading and writing, made 0600 when it is absent. Returns the descriptor or
+ * an error code. */
+int osfile_open(int dirfd, const char *name, struct err *err);
+
 /* 1 when dirfd/name is there, 0 when not, else an error code. */
 int osfile_exists(int dirfd, const char *name, struct err *err);
 

@@ -331,6 +331,12 @@ int osfile_list(int dirfd, int (*visit)(void *ctx, const char *name, struct err 
     return code;
 }
 
+int osfile_open(int dirfd, const char *name, struct err *err)
+{
+    int fd = openat(dirfd, name, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    return fd < 0 ? err_os(err, errno, "cannot open '%s'", name) : fd;
+}
+
 int osfile_spool(int dirfd, struct err *err)
 {
     char name[OSFILE_NAME_BYTES];

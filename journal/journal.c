@@ -6,6 +6,7 @@
 #include "clock.h"
 #include "err.h"
 #include "journal_id.h"
+#include "journal_mark.h"
 #include "journal_private.h"
 #include "osfile.h"
 #include "reserve.h"
@@ -36,6 +37,13 @@ int journal_end(struct journal *journal, int code, struct err *err)
     if (code == ERR_IO || code == ERR_FULL || code == ERR_CORRUPT)
         journal->failed = code;
     return code;
+}
+
+void journal_note(const struct journal *journal)
+{
+    const struct journal_info *info = &journal->info;
+    const struct journal_mark mark = {info->epoch, info->last_seq, info->last_sum};
+    journal_mark_write(journal->mark, &mark);
 }
 
 int journal_append(struct journal *journal, struct change *change, int64_t wall_ms, int64_t *seq,
@@ -99,6 +107,22 @@ static int begin_epoch(struct journal *journal, const char *folder, struct journ
     return sql_run(&journal->sql, insert, err);
 }
 
+static int get_sum(struct journal *journal, int64_t seq, uint64_t *out, struct err *err)
+{
+    sqlite3_stmt *select = journal->statements[QJ_CHANGE_SUM];
+    sql_bind_i64(select, 1, seq);
+    int code = sql_row(&journal->sql, select, err);
+    if (code == 1) {
+        *out = (uint64_t)sqlite3_column_int64(select, 0);
+        (void)sqlite3_reset(select); /* after a row: nothing to report */
+        return 0;
+    }
+    if (code == 0)
+        code = err_set(err, ERR_CORRUPT, 0, "journal '%s': row %lld is missing", journal->sql.path,
+                       (long long)seq);
+    return code;
+}
+
 /* What can be known cheaply: the newest row fits the one before it. All other rows are checked
  * when they are read, the tree table when it is loaded. */
 static int check_last_row(struct journal *journal, const struct journal_info *info, struct err *err)
@@ -123,7 +147,7 @@ static int check_last_row(struct journal *journal, const struct journal_info *in
     if (code < 0)
         return code;
     query_read_change(select, &last);
-    bool fits = (found || info->last_seq == info->floor_seq + 1) && last.epoch == info->epoch &&
+    bool fits = (found || info->last_seq == info->floor_seq + 1) && last.epoch <= info->epoch &&
                 sums_row(prev, &last) == last.sum;
     (void)sqlite3_reset(select); /* after a row: nothing to report */
     if (fits)
@@ -164,6 +188,33 @@ static int take_info(struct journal *journal, const char *folder, struct journal
     return 0;
 }
 
+/* Are rows gone that had been committed? Then what comes next must not go by their numbers in this
+ * epoch, for servers may have them. Likewise when a later epoch had begun already: the database is
+ * an older copy of itself. */
+static int check_mark(struct journal *journal, const struct journal_id *id, struct err *err)
+{
+    const struct journal_info *info = &journal->info;
+    struct journal_mark mark;
+    bool gone = id->epoch > info->epoch;
+    int code = 0;
+    journal->mark = osfile_open(journal->dirfd, JOURNAL_MARK_FILE, err);
+    if (journal->mark < 0)
+        return journal->mark;
+    if (!gone && journal_mark_read(journal->mark, &mark) && mark.epoch == info->epoch) {
+        uint64_t sum = mark.seq == info->floor_seq ? info->floor_sum : mark.sum;
+        if (mark.seq > info->floor_seq && mark.seq <= info->last_seq)
+            code = get_sum(journal, mark.seq, &sum, err);
+        gone = mark.seq > info->last_seq || sum != mark.sum;
+    }
+    if (code == 0 && gone)
+        code = journal_new_epoch(journal, 0, err);
+    if (code == 0) {
+        journal->info.rolled_back = gone;
+        journal_note(journal);
+    }
+    return code;
+}
+
 static int open_database(struct journal *journal, const char *dir, struct err *err)
 {
     char path[PATH_BYTES_MAX];
@@ -197,6 +248,7 @@ int journal_open(const char *dir, const char *folder, struct journal **out, stru
     struct journal *journal = calloc(1, sizeof *journal);
     if (!journal)
         return err_set(err, ERR_NOMEM, 0, "journal in '%s': no memory", dir);
+    journal->mark = -1;
     journal->dirfd = osfile_open_dir(dir, err);
     int code = journal->dirfd < 0 ? journal->dirfd : 0;
     if (code)
@@ -209,6 +261,8 @@ int journal_open(const char *dir, const char *folder, struct journal **out, stru
         code = open_database(journal, dir, err);
     if (code == 0)
         code = take_info(journal, folder, &id, err);
+    if (code == 0)
+        code = check_mark(journal, &id, err);
     if (code == 0)
         journal->reserve_gone = !reserve_make(journal->dirfd);
 out:
@@ -234,6 +288,8 @@ void journal_close(struct journal *journal)
         (void)sqlite3_wal_checkpoint_v2(journal->sql.db, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL,
                                         NULL);
     sql_close(&journal->sql);
+    if (journal->mark >= 0)
+        (void)close(journal->mark); /* a mark that is lost only promises less */
     if (journal->dirfd >= 0)
         (void)close(journal->dirfd); /* a directory: nothing to lose */
     free(journal);
@@ -304,6 +360,7 @@ int journal_gap(struct journal *journal, bool open, uint32_t reason, int64_t wal
         journal->info.last_seq = seq;
         journal->info.last_sum = sum;
         journal->info.gap_open = open;
+        journal_note(journal);
     }
     return code;
 }

@@ -25,10 +25,11 @@ struct tree_source;
 struct journal_info {
     char id[JOURNAL_ID_SIZE]; /* random, kept in a file of its own beside the database */
     char folder[65];
-    int64_t epoch;      /* wall ms at which this database was begun: new after corruption */
-    int64_t last_seq;   /* 0: no row yet */
-    uint64_t last_sum;  /* of that row; the epoch's nonce when there is none */
-    int64_t floor_seq;  /* rows up to here are purged */
+    int64_t epoch;     /* wall ms at which this history was begun: new after corruption or a fork */
+    int64_t epoch_seq; /* rows after this one are of this epoch */
+    int64_t last_seq;  /* 0: no row yet */
+    uint64_t last_sum; /* of that row; the epoch's nonce when there is none */
+    int64_t floor_seq; /* rows up to here are purged */
     uint64_t floor_sum; /* sum of row floor_seq; the nonce when 0 */
     uint64_t tree_sum;  /* sum mod 2^64 of hash(id, parent, name, public attributes) */
     bool indexed;       /* the first index is complete */
@@ -37,6 +38,7 @@ struct journal_info {
     struct file_id root;  /* the folder's root directory */
     int64_t root_fs_type; /* statfs f_type */
     bool machine_changed; /* this open made a new id: the old one came from another machine */
+    bool rolled_back;     /* this open made a new epoch: rows that had been committed were gone */
 };
 
 /* Opens or creates `dir`/journal.db (dir exists, private). A file that is no journal of ours, is
@@ -85,7 +87,7 @@ int journal_set_root(struct journal *journal, struct file_id root, int64_t fs_ty
 int journal_consumer_add(struct journal *journal, const char *name, int64_t acked, struct err *err);
 int journal_consumer_remove(struct journal *journal, const char *name, struct err *err);
 /* Acknowledges up to `seq` (only grows, never past last_seq: else ERR_INVALID) and forgets the
- * stored batch when it is covered. */
+ * stored batch when it is covered, and a snapshot. */
 int journal_ack(struct journal *journal, const char *name, int64_t seq, int64_t wall_ms,
                 struct err *err);
 /* The last error of a consumer, for status; "" clears it. */
@@ -103,9 +105,54 @@ struct journal_batch {
     uint64_t tree_sum;  /* meaningful when newest */
     uint8_t digest[32]; /* SHA-256 of `body` */
     struct bytes body;
+    /* Not 0: part `part` (from 1) of that generation of a snapshot; first and last then count the
+     * snapshot's entries from 1, and prev_sum, last_sum and tree_sum mean nothing. */
+    int64_t gen, part;
 };
 int journal_batch_store(struct journal *journal, const char *consumer,
                         const struct journal_batch *batch, struct err *err);
+
+/* The tree as it stood after row `seq`, copied for one consumer whose server cannot be brought up
+ * to date by rows (RULES 18). Rows up to `seq` are no longer kept for it, and it counts as having
+ * acknowledged nothing, until journal_ack() of `seq` or beyond says that it has the tree. */
+struct journal_snapshot {
+    int64_t gen; /* generation: a consumer's later snapshot has a higher one */
+    int64_t epoch, seq;
+    uint64_t sum;      /* of row `seq` */
+    uint64_t tree_sum; /* of the copied tree */
+    int64_t entries;
+    int64_t time_ms;     /* wall time of the copy */
+    int64_t first;       /* its place in the table */
+    int64_t parts, sent; /* acknowledged parts, and the entries in them */
+};
+
+/* How a consumer's server gets to stand where the journal does again. Each is one transaction and
+ * forgets the consumer's batch in flight. */
+enum journal_resync {
+    /* Rows after `value` are to be sent (again): acknowledged becomes `value`, which may be lower;
+     * a snapshot is given up. ERR_INVALID when it lies before the floor or beyond the end. */
+    JOURNAL_REWIND,
+    /* Copies the tree as generation `value`; an older one is dropped. ERR_INVALID before the first
+     * index is complete. ERR_FULL leaves the journal usable. */
+    JOURNAL_SNAPSHOT,
+    /* The server has part `value`, the stored one. */
+    JOURNAL_PART,
+    /* Of the journal, not of one consumer: its next rows are of a new epoch, above `value`. For
+     * when another history with the present one's name is about: every replica then gets a
+     * snapshot. */
+    JOURNAL_NEW_EPOCH,
+    /* Likewise: it takes another id, under which servers know nothing of it yet. */
+    JOURNAL_NEW_ID,
+    /* Likewise: reads all that can be checked; ERR_CORRUPT when somebody's doubt was right. */
+    JOURNAL_CHECK,
+};
+struct journal_order {
+    enum journal_resync what;
+    const char *consumer;
+    int64_t value;
+};
+int journal_resync(struct journal *journal, const struct journal_order *order, int64_t wall_ms,
+                   struct err *err);
 
 /* Deletes rows that every consumer has acknowledged and that are older than `keep_after_wall_ms`,
  * at most `max_rows` of them, moving the floor in the same transaction; *purged says how many.

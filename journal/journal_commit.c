@@ -350,5 +350,6 @@ int journal_commit(struct journal *journal, const struct edit *edits, size_t cou
     journal->info.last_sum = commit.sum;
     journal->info.tree_sum = commit.tree_sum;
     journal->entries = commit.entries;
+    journal_note(journal);
     return 0;
 }

@@ -21,8 +21,7 @@ static int not_found(const struct journal *journal, const char *name, struct err
     return err_set(err, ERR_NOTFOUND, 0, "journal '%s': no consumer '%s'", journal->sql.path, name);
 }
 
-/* The consumer's acknowledged seq, ERR_NOTFOUND when there is none of this name. */
-static int get_acked(struct journal *journal, const char *name, int64_t *out, struct err *err)
+int journal_get_acked(struct journal *journal, const char *name, int64_t *out, struct err *err)
 {
     sqlite3_stmt *select = journal->statements[QJ_CONSUMER_ACKED];
     sql_bind_text(select, 1, name);
@@ -61,7 +60,7 @@ int journal_consumer_add(struct journal *journal, const char *name, int64_t acke
                        "consumer '%s': cannot start at %lld, the last row is "
                        "%lld",
                        name, (long long)acked, (long long)journal->info.last_seq);
-    int code = get_acked(journal, name, &known, NULL);
+    int code = journal_get_acked(journal, name, &known, NULL);
     if (code == 0)
         return 0;
     code = journal_begin(journal, err);
@@ -86,6 +85,8 @@ int journal_consumer_remove(struct journal *journal, const char *name, struct er
         return code;
     sql_bind_text(journal->statements[QJ_BATCH_DELETE], 1, name);
     code = run(journal, QJ_BATCH_DELETE, err);
+    if (code == 0)
+        code = journal_drop_snapshot(journal, name, err);
     if (code == 0) {
         sql_bind_text(journal->statements[QJ_CONSUMER_DELETE], 1, name);
         code = run(journal, QJ_CONSUMER_DELETE, err);
@@ -106,6 +107,9 @@ static int ack_rows(struct journal *journal, const char *name, int64_t seq, int6
     int code = run(journal, QJ_CONSUMER_ACK, err);
     if (code)
         return code;
+    code = journal_drop_snapshot(journal, name, err);
+    if (code)
+        return code;
     sql_bind_text(covered, 1, name);
     sql_bind_i64(covered, 2, seq);
     return run(journal, QJ_BATCH_COVERED, err);
@@ -115,7 +119,7 @@ int journal_ack(struct journal *journal, const char *name, int64_t seq, int64_t 
                 struct err *err)
 {
     int64_t acked;
-    int code = get_acked(journal, name, &acked, err);
+    int code = journal_get_acked(journal, name, &acked, err);
     if (code)
         return code;
     if (seq < acked || seq > journal->info.last_seq)
@@ -154,21 +158,37 @@ int journal_consumer_error(struct journal *journal, const char *name, const char
     return journal_end(journal, code, err);
 }
 
-int journal_batch_store(struct journal *journal, const char *consumer,
-                        const struct journal_batch *batch, struct err *err)
+/* A batch of rows goes on from what is acknowledged, a part from the parts that are. */
+static int check_batch(struct journal *journal, const char *consumer,
+                       const struct journal_batch *batch, struct err *err)
 {
-    int64_t acked;
-    sqlite3_stmt *store = journal->statements[QJ_BATCH_STORE];
-    int code = get_acked(journal, consumer, &acked, err);
+    int64_t acked, last = journal->info.last_seq;
+    int code = journal_get_acked(journal, consumer, &acked, err);
+    if (code == 0 && batch->gen) {
+        struct journal_snapshot snapshot = {0};
+        code = journal_get_snapshot(journal, consumer, &snapshot, err);
+        acked = snapshot.sent;
+        last =
+            snapshot.gen == batch->gen && batch->part == snapshot.parts + 1 ? snapshot.entries : 0;
+    }
     if (code)
         return code;
-    if (batch->first <= acked || batch->last < batch->first || batch->last > journal->info.last_seq)
+    if (batch->first <= acked || batch->last < batch->first || batch->last > last)
         return err_set(err, ERR_INVALID, 0,
                        "batch %lld..%lld of consumer '%s': not rows beyond what is "
                        "acknowledged (%lld of %lld)",
                        (long long)batch->first, (long long)batch->last, consumer, (long long)acked,
-                       (long long)journal->info.last_seq);
-    code = journal_begin(journal, err);
+                       (long long)last);
+    return 0;
+}
+
+int journal_batch_store(struct journal *journal, const char *consumer,
+                        const struct journal_batch *batch, struct err *err)
+{
+    sqlite3_stmt *store = journal->statements[QJ_BATCH_STORE];
+    int code = check_batch(journal, consumer, batch, err);
+    if (code == 0)
+        code = journal_begin(journal, err);
     if (code)
         return code;
     sql_bind_text(store, 1, consumer);
@@ -187,6 +207,8 @@ int journal_batch_store(struct journal *journal, const char *consumer,
     else /* its rows come to nothing; the acknowledgement is wanted all the same */
         (void)sqlite3_bind_zeroblob(store, 12,
                                     0); /* fails as the binds above: for want of memory */
+    sql_bind_i64(store, 13, batch->gen);
+    sql_bind_i64(store, 14, batch->part);
     return journal_end(journal, run(journal, QJ_BATCH_STORE, err), err);
 }
 

@@ -101,6 +101,20 @@ int journal_id_write(int dirfd, const struct journal_id *id, struct err *err)
     return osfile_replace(dirfd, JOURNAL_ID_FILE, text, (size_t)len, err);
 }
 
+int journal_id_renew(int dirfd, struct journal_id *id, struct err *err)
+{
+    unsigned char random[ID_BYTES];
+    struct journal_id renewed = *id;
+    int code = osfile_random(random, sizeof random, err);
+    if (code)
+        return code;
+    add_hex_text(renewed.id, sizeof renewed.id, random, sizeof random);
+    code = journal_id_write(dirfd, &renewed, err);
+    if (code == 0)
+        *id = renewed;
+    return code;
+}
+
 int journal_id_obtain(int dirfd, struct journal_id *out, struct err *err)
 {
     struct journal_id id = {0};
@@ -116,16 +130,10 @@ int journal_id_obtain(int dirfd, struct journal_id *out, struct err *err)
         *out = id;
         return 0;
     }
-    if (!(code == 0 && !known)) {
-        unsigned char random[ID_BYTES];
-        code = osfile_random(random, sizeof random, err);
-        if (code)
-            return code;
-        add_hex_text(id.id, sizeof id.id, random, sizeof random);
-        id.machine_changed = known;
-    }
+    bool keep = code == 0 && !known;
     memcpy(id.machine, machine, sizeof id.machine);
-    code = journal_id_write(dirfd, &id, err);
+    id.machine_changed = known;
+    code = keep ? journal_id_write(dirfd, &id, err) : journal_id_renew(dirfd, &id, err);
     if (code == 0)
         *out = id;
     return code;

@@ -24,6 +24,8 @@ int journal_id_read(int dirfd, struct journal_id *out, struct err *err);
 /* Reads it and checks the machine; makes and writes a new id where there is none, or where the
  * machine is another. */
 int journal_id_obtain(int dirfd, struct journal_id *out, struct err *err);
+/* Gives *id another id, and the file with it. */
+int journal_id_renew(int dirfd, struct journal_id *id, struct err *err);
 /* Replaces the file, durably. */
 int journal_id_write(int dirfd, const struct journal_id *id, struct err *err);
 

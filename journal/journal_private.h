@@ -12,6 +12,7 @@ struct journal {
     struct journal_info info;
     int64_t entries; /* rows of the tree table */
     int dirfd;
+    int mark;          /* journal_mark.h */
     bool reserve_gone; /* given up: made again by the first commit that finds room */
     int failed;        /* code of the failure after which nothing may be written, 0 none */
 };
@@ -26,5 +27,18 @@ int journal_end(struct journal *journal, int code, struct err *err);
  * from *seq and *sum, which go on. */
 int journal_append(struct journal *journal, struct change *change, int64_t wall_ms, int64_t *seq,
                    uint64_t *sum, struct err *err);
+
+/* ERR_NOTFOUND when none is on its way to this consumer. */
+int journal_get_snapshot(struct journal *journal, const char *consumer,
+                         struct journal_snapshot *out, struct err *err);
+/* Inside the open transaction: drops a consumer's snapshot, if there is one. */
+int journal_drop_snapshot(struct journal *journal, const char *consumer, struct err *err);
+/* Notes the newest row outside the database; after each commit that has made rows. */
+void journal_note(const struct journal *journal);
+/* See JOURNAL_NEW_EPOCH and JOURNAL_CHECK. */
+int journal_new_epoch(struct journal *journal, int64_t above, struct err *err);
+int journal_check(struct journal *journal, struct err *err);
+/* What the consumer has acknowledged; ERR_NOTFOUND when there is none of this name. */
+int journal_get_acked(struct journal *journal, const char *name, int64_t *out, struct err *err);
 
 #endif

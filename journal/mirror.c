@@ -3,24 +3,14 @@
 #include "mirror.h"
 
 #include "err.h"
+#include "mirror_private.h"
 #include "osfile.h"
-#include "query.h"
 #include "reader.h"
-#include "replay.h"
 #include "rowread.h"
 #include "schema.h"
-#include "sql.h"
 #include "treewalk.h"
 
 #define PATH_BYTES_MAX 4096 /* of the store's directory */
-
-struct mirror {
-    struct sql sql;
-    sqlite3_stmt *statements[QM_COUNT];
-    struct replay replay;
-    struct rowread *rowread;
-    struct mirror_cursor cursor;
-};
 
 static bool is_id(const char *text)
 {
@@ -51,6 +41,7 @@ static int load_cursor(struct mirror *mirror, struct err *err)
         .tree_sum = (uint64_t)sqlite3_column_int64(select, 5),
         .entries = sqlite3_column_int64(select, 6),
         .batches = sqlite3_column_int64(select, 7),
+        .gen = sqlite3_column_int64(select, 8),
     };
     copy_text(mirror->cursor.journal, sizeof mirror->cursor.journal, sql_column_bytes(select, 0));
     copy_text(mirror->cursor.folder, sizeof mirror->cursor.folder, sql_column_bytes(select, 1));
@@ -77,7 +68,9 @@ static int open_database(struct mirror *mirror, const char *path, struct err *er
     if (code == 0)
         code = sql_prepare(&mirror->sql, query_mirror, QM_COUNT, mirror->statements, err);
     if (code == 0)
-        code = replay_init(&mirror->replay, &mirror->sql, err);
+        code = replay_init(&mirror->replay, &mirror->sql, query_replay, err);
+    if (code == 0)
+        code = replay_init(&mirror->next, &mirror->sql, query_replay_next, err);
     return code;
 }
 
@@ -96,7 +89,7 @@ static int take_cursor(struct mirror *mirror, const char *journal, struct err *e
         return err_set(err, ERR_CORRUPT, 0, "mirror '%s': it holds the journal '%s'",
                        mirror->sql.path, mirror->cursor.journal);
     replay_restart(&mirror->replay, mirror->cursor.tree_sum, mirror->cursor.entries);
-    return 0;
+    return mirror_load_building(mirror, err);
 }
 
 int mirror_open(const char *dir, const char *journal, struct mirror **out, struct err *err)
@@ -129,6 +122,7 @@ void mirror_close(struct mirror *mirror)
     if (!mirror)
         return;
     replay_deinit(&mirror->replay);
+    replay_deinit(&mirror->next);
     rowread_close(mirror->rowread);
     sql_finalize(mirror->statements, QM_COUNT);
     sql_close(&mirror->sql);
@@ -241,22 +235,20 @@ static int apply_line(struct applying *applying, const char *line, size_t len)
     return sql_run(&mirror->sql, insert, applying->err);
 }
 
-static int store_sum(struct applying *applying)
+int mirror_store_sum(struct mirror *mirror, int64_t seq, uint64_t sum, struct err *err)
 {
-    struct mirror *mirror = applying->mirror;
-    sql_bind_i64(mirror->statements[QM_SUM_INSERT], 1, applying->batch->last);
-    sql_bind_i64(mirror->statements[QM_SUM_INSERT], 2, (int64_t)applying->batch->last_sum);
-    int code = sql_run(&mirror->sql, mirror->statements[QM_SUM_INSERT], applying->err);
+    sql_bind_i64(mirror->statements[QM_SUM_INSERT], 1, seq);
+    sql_bind_i64(mirror->statements[QM_SUM_INSERT], 2, (int64_t)sum);
+    int code = sql_run(&mirror->sql, mirror->statements[QM_SUM_INSERT], err);
     if (code)
         return code;
     sql_bind_i64(mirror->statements[QM_SUM_PRUNE], 1, MIRROR_SUMS_KEPT);
-    return sql_run(&mirror->sql, mirror->statements[QM_SUM_PRUNE], applying->err);
+    return sql_run(&mirror->sql, mirror->statements[QM_SUM_PRUNE], err);
 }
 
-static int store_cursor(struct applying *applying)
+int mirror_store_cursor(struct mirror *mirror, const struct mirror_cursor *next, struct err *err)
 {
-    const struct mirror_cursor *next = &applying->next;
-    sqlite3_stmt *update = applying->mirror->statements[QM_CURSOR_SET];
+    sqlite3_stmt *update = mirror->statements[QM_CURSOR_SET];
     sql_bind_text(update, 1, next->folder);
     sql_bind_i64(update, 2, next->epoch);
     sql_bind_i64(update, 3, next->seq);
@@ -264,7 +256,8 @@ static int store_cursor(struct applying *applying)
     sql_bind_i64(update, 5, (int64_t)next->tree_sum);
     sql_bind_i64(update, 6, next->entries);
     sql_bind_i64(update, 7, next->batches);
-    return sql_run(&applying->mirror->sql, update, applying->err);
+    sql_bind_i64(update, 8, next->gen);
+    return sql_run(&mirror->sql, update, err);
 }
 
 static int apply_rows(struct applying *applying)
@@ -288,8 +281,8 @@ static int apply_rows(struct applying *applying)
     applying->next.tree_sum = mirror->replay.tree_sum;
     applying->next.entries = mirror->replay.entries;
     applying->next.batches++;
-    code = store_sum(applying);
-    return code ? code : store_cursor(applying);
+    code = mirror_store_sum(mirror, batch->last, batch->last_sum, applying->err);
+    return code ? code : mirror_store_cursor(mirror, &applying->next, applying->err);
 }
 
 int mirror_apply(struct mirror *mirror, const struct mirror_batch *batch,

@@ -27,6 +27,7 @@ struct mirror_cursor {
     uint64_t tree_sum;
     int64_t entries;
     int64_t batches; /* applied */
+    int64_t gen;     /* generation of the snapshot taken last, 0 none */
 };
 
 struct mirror_batch {
@@ -51,6 +52,33 @@ const struct mirror_cursor *mirror_cursor(const struct mirror *mirror);
  * out. Negative: the store itself failed. */
 int mirror_apply(struct mirror *mirror, const struct mirror_batch *batch,
                  enum mirror_outcome *outcome, struct err *err);
+
+/* A snapshot: the tree as it stood after a row, sent when rows cannot bring us there (RULES 18).
+ * Its parts are rows that create the entries, parents first; they are gathered beside the tree that
+ * is shown, until the commit puts them in its place, in one transaction. */
+struct mirror_part {
+    int64_t gen;  /* generation; a newer one drops an unfinished older one */
+    int64_t part; /* 1, 2, ... */
+    const char *rows;
+    size_t len;
+};
+struct mirror_commit {
+    int64_t gen;
+    int64_t parts; /* how many there are */
+    int64_t epoch, seq;
+    uint64_t sum; /* of row `seq` */
+    int64_t entries;
+    uint64_t tree_sum;
+    const char *folder;
+};
+/* DUPLICATE: we have it already. CONFLICT: not the next part, an older generation than the newest
+ * (see mirror_generation()), or an older epoch than the cursor's. REFUSED as with batches. */
+int mirror_take_part(struct mirror *mirror, const struct mirror_part *part,
+                     enum mirror_outcome *outcome, struct err *err);
+int mirror_take_snapshot(struct mirror *mirror, const struct mirror_commit *commit,
+                         enum mirror_outcome *outcome, struct err *err);
+/* The newest generation heard of, 0 none: a new snapshot's must be higher. */
+int64_t mirror_generation(const struct mirror *mirror);
 
 struct reader_entry;
 /* The mirrored tree in one snapshot, depth first, names in byte order: the order of reader_tree().

@@ -14,7 +14,10 @@
 #define INFO_TEXT                                                                                  \
     "SELECT folder,epoch,floor_seq,floor_sum,tree_sum,entries,indexed,gap_open,root_ino,"          \
     "root_btime,root_fs_type,(SELECT seq FROM change ORDER BY seq DESC LIMIT 1),"                  \
-    "(SELECT sum FROM change ORDER BY seq DESC LIMIT 1) FROM meta"
+    "(SELECT sum FROM change ORDER BY seq DESC LIMIT 1),epoch_seq FROM meta"
+#define SNAPSHOT_TEXT                                                                              \
+    "SELECT gen,epoch,seq,sum,tree_sum,entries,time,first,parts,sent FROM snapshot"                \
+    " WHERE consumer=?1"
 /* Every directory at or below ?1. UNION, not UNION ALL: a cycle, which only corruption could
  * make, ends. */
 #define BELOW(table)                                                                               \
@@ -30,6 +33,7 @@ const char *const query_journal[QJ_COUNT] = {
     [QJ_META_GAP] = "UPDATE meta SET gap_open=?1",
     [QJ_META_INDEXED] = "UPDATE meta SET indexed=1",
     [QJ_META_ROOT] = "UPDATE meta SET root_ino=?1,root_btime=?2,root_fs_type=?3",
+    [QJ_META_EPOCH] = "UPDATE meta SET epoch=?1,epoch_seq=?2",
     [QJ_ENTRY_AT] = "SELECT " ENTRY_COLUMNS " FROM entry WHERE parent=?1 AND name=?2",
     [QJ_ENTRY_BY_FILE] = "SELECT " ENTRY_COLUMNS " FROM entry WHERE ino=?1 AND btime=?2",
     [QJ_ENTRY_BY_NUMBER] = "SELECT " ENTRY_COLUMNS " FROM entry WHERE ino=?1",
@@ -54,6 +58,7 @@ const char *const query_journal[QJ_COUNT] = {
     [QJ_CHANGE_INSERT] = "INSERT INTO change(" CHANGE_COLUMNS ") VALUES(?1,?2,?3,?4,?5,?6,?7,?8,"
                          "?9,?10,?11,?12,?13,?14,?15,?16,?17,?18,?19,?20)",
     [QJ_CHANGE_AT] = "SELECT " CHANGE_COLUMNS " FROM change WHERE seq=?1",
+    [QJ_CHANGE_ALL] = "SELECT " CHANGE_COLUMNS " FROM change ORDER BY seq",
     [QJ_CHANGE_SUM] = "SELECT sum FROM change WHERE seq=?1",
     [QJ_CHANGE_YOUNGER] = "SELECT seq FROM change WHERE seq>?1 AND seq<=?2 AND time>=?3"
                           " ORDER BY seq LIMIT 1",
@@ -64,12 +69,31 @@ const char *const query_journal[QJ_COUNT] = {
     [QJ_CONSUMER_ACKED] = "SELECT acked FROM consumer WHERE name=?1",
     [QJ_CONSUMER_ACK] = "UPDATE consumer SET acked=?2,acked_ms=?3 WHERE name=?1",
     [QJ_CONSUMER_ERROR] = "UPDATE consumer SET error=?2,error_ms=?3 WHERE name=?1",
-    [QJ_CONSUMER_LEAST] = "SELECT count(*),min(acked) FROM consumer",
+    /* What comes before a snapshot is not wanted any more, what comes after it is. */
+    [QJ_CONSUMER_LEAST] = "SELECT count(*),min(coalesce(s.seq,c.acked)) FROM consumer c"
+                          " LEFT JOIN snapshot s ON s.consumer=c.name",
     [QJ_BATCH_STORE] = "INSERT OR REPLACE INTO batch(consumer,epoch,first,last,prev_sum,last_sum,"
-                       "rows,gzip,newest,tree_sum,digest,body)"
-                       " VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12)",
-    [QJ_BATCH_COVERED] = "DELETE FROM batch WHERE consumer=?1 AND last<=?2",
+                       "rows,gzip,newest,tree_sum,digest,body,gen,part)"
+                       " VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14)",
+    [QJ_BATCH_COVERED] = "DELETE FROM batch WHERE consumer=?1 AND (last<=?2 OR gen!=0)",
     [QJ_BATCH_DELETE] = "DELETE FROM batch WHERE consumer=?1",
+    [QJ_BATCH_PART] = "SELECT last FROM batch WHERE consumer=?1 AND gen=?2 AND part=?3",
+    [QJ_CONSUMER_REWIND] = "UPDATE consumer SET acked=?2 WHERE name=?1",
+    [QJ_SNAPSHOT] = SNAPSHOT_TEXT,
+    [QJ_SNAPSHOT_INSERT] = "INSERT INTO snapshot(consumer,gen,epoch,seq,sum,tree_sum,entries,time,"
+                           "first,parts,sent) VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,0,0)",
+    /* A level at a time: the queue of a recursive query is first in, first out. LIMIT, because a
+     * ring of directories, which only corruption could make, would have no end. */
+    [QJ_SNAPSHOT_COPY] =
+        "INSERT INTO snapshot_entry(path,id,type,mode,size,mtime,target)"
+        " WITH RECURSIVE d(id,prefix) AS (SELECT 0,x'' UNION ALL"
+        " SELECT e.id,CAST(d.prefix||e.name||'/' AS BLOB) FROM d CROSS JOIN entry e"
+        " ON e.parent=d.id WHERE e.type=2)"
+        " SELECT CAST(d.prefix||e.name AS BLOB),e.id,type,mode,size,mtime,target"
+        " FROM d CROSS JOIN entry e ON e.parent=d.id LIMIT ?1",
+    [QJ_SNAPSHOT_PART] = "UPDATE snapshot SET parts=?2,sent=?3 WHERE consumer=?1",
+    [QJ_SNAPSHOT_DELETE] = "DELETE FROM snapshot WHERE consumer=?1",
+    [QJ_SNAPSHOT_DELETE_ENTRIES] = "DELETE FROM snapshot_entry WHERE n>=?1 AND n<?2",
 };
 
 const char *const query_reader[QR_COUNT] = {
@@ -80,34 +104,50 @@ const char *const query_reader[QR_COUNT] = {
                         " ORDER BY seq DESC",
     [QR_SUM] = "SELECT sum FROM change WHERE seq=?1",
     [QR_CONSUMERS] = "SELECT name,acked,acked_ms,(SELECT time FROM change WHERE seq>acked"
-                     " ORDER BY seq LIMIT 1),error,error_ms,b.first,b.last"
-                     " FROM consumer c LEFT JOIN batch b ON b.consumer=c.name ORDER BY name",
+                     " ORDER BY seq LIMIT 1),error,error_ms,b.first,b.last,s.entries,s.sent"
+                     " FROM consumer c LEFT JOIN batch b ON b.consumer=c.name"
+                     " LEFT JOIN snapshot s ON s.consumer=c.name ORDER BY name",
     [QR_BATCH] = "SELECT epoch,first,last,prev_sum,last_sum,rows,gzip,newest,tree_sum,digest,body"
-                 " FROM batch WHERE consumer=?1",
+                 ",gen,part FROM batch WHERE consumer=?1",
+    [QR_SNAPSHOT] = SNAPSHOT_TEXT,
+    [QR_SNAPSHOT_ENTRIES] = "SELECT path,id,type,mode,size,mtime,target FROM snapshot_entry"
+                            " WHERE n>=?1 AND n<?2 ORDER BY n",
     [QR_CHILDREN] = "SELECT " ENTRY_COLUMNS " FROM entry WHERE parent=?1 AND name>?2 ORDER BY name",
 };
 
 const char query_cursor[] =
     "SELECT " ENTRY_COLUMNS " FROM entry WHERE parent BETWEEN ?1 AND ?2 ORDER BY parent,name";
 
-const char *const query_replay[QP_COUNT] = {
-    [QP_AT] = "SELECT " NODE_COLUMNS " FROM node WHERE parent=?1 AND name=?2",
-    [QP_INSERT] = "INSERT INTO node(parent,name,id,type,mode,size,mtime,target)"
-                  " VALUES(?1,?2,?3,?4,?5,?6,?7,?8)",
-    [QP_SET] = "UPDATE node SET mode=?3,size=?4,mtime=?5,target=?6 WHERE parent=?1 AND name=?2",
-    [QP_PLACE] = "UPDATE node SET parent=?3,name=?4 WHERE parent=?1 AND name=?2",
-    [QP_DELETE] = "DELETE FROM node WHERE parent=?1 AND name=?2",
-    [QP_BELOW] = BELOW("node") "SELECT parent,name,e.id,type,mode,size,mtime,target,0,0,0"
-                               " FROM d CROSS JOIN node e ON e.parent=d.id",
-    [QP_DELETE_BELOW] = BELOW("node") "DELETE FROM node WHERE parent IN (SELECT id FROM d)",
-    [QP_CHILDREN] = "SELECT " NODE_COLUMNS " FROM node WHERE parent=?1 AND name>?2 ORDER BY name",
-};
+/* The tree that is shown, or the one that is being built beside it. */
+#define REPLAY_TEXTS(table)                                                                        \
+    {                                                                                              \
+        [QP_AT] = "SELECT " NODE_COLUMNS " FROM " table " WHERE parent=?1 AND name=?2",            \
+        [QP_INSERT] = "INSERT INTO " table "(parent,name,id,type,mode,size,mtime,target)"          \
+                      " VALUES(?1,?2,?3,?4,?5,?6,?7,?8)",                                          \
+        [QP_SET] = "UPDATE " table " SET mode=?3,size=?4,mtime=?5,target=?6"                       \
+                   " WHERE parent=?1 AND name=?2",                                                 \
+        [QP_PLACE] = "UPDATE " table " SET parent=?3,name=?4 WHERE parent=?1 AND name=?2",         \
+        [QP_DELETE] = "DELETE FROM " table " WHERE parent=?1 AND name=?2",                         \
+        [QP_BELOW] = BELOW(table) "SELECT parent,name,e.id,type,mode,size,mtime,target,0,0,0"      \
+                                  " FROM d CROSS JOIN " table " e ON e.parent=d.id",               \
+        [QP_DELETE_BELOW] =                                                                        \
+            BELOW(table) "DELETE FROM " table " WHERE parent IN (SELECT id FROM d)",               \
+        [QP_CHILDREN] =                                                                            \
+            "SELECT " NODE_COLUMNS " FROM " table " WHERE parent=?1 AND name>?2 ORDER BY name",    \
+    }
+
+const char *const query_replay[QP_COUNT] = REPLAY_TEXTS("node");
+const char *const query_replay_next[QP_COUNT] = REPLAY_TEXTS("node_next");
 
 const char *const query_mirror[QM_COUNT] = {
-    [QM_CURSOR] = "SELECT journal,folder,epoch,seq,sum,tree_sum,entries,batches FROM cursor",
-    [QM_CURSOR_NEW] = "INSERT INTO cursor VALUES(1,?1,'',0,0,0,0,0,0)",
+    [QM_CURSOR] = "SELECT journal,folder,epoch,seq,sum,tree_sum,entries,batches,gen FROM cursor",
+    [QM_CURSOR_NEW] = "INSERT INTO cursor VALUES(1,?1,'',0,0,0,0,0,0,0)",
     [QM_CURSOR_SET] = "UPDATE cursor SET folder=?1,epoch=?2,seq=?3,sum=?4,tree_sum=?5,entries=?6,"
-                      "batches=?7",
+                      "batches=?7,gen=?8",
+    [QM_BUILDING] = "SELECT gen,parts,tree_sum,entries FROM building",
+    [QM_BUILDING_SET] = "INSERT OR REPLACE INTO building(one,gen,parts,tree_sum,entries)"
+                        " VALUES(1,?1,?2,?3,?4)",
+    [QM_ROW_FORGET] = "DELETE FROM change WHERE epoch=?1 AND seq>?2",
     [QM_SUM] = "SELECT sum FROM sums WHERE seq=?1",
     [QM_SUM_INSERT] = "INSERT INTO sums(seq,sum) VALUES(?1,?2)",
     [QM_SUM_PRUNE] = "DELETE FROM sums WHERE seq<="
@@ -231,6 +271,7 @@ void query_read_info(sqlite3_stmt *statement, struct journal_info *out, int64_t 
             },
         .root_fs_type = sqlite3_column_int64(statement, 10),
     };
+    out->epoch_seq = sqlite3_column_int64(statement, 13);
     *entries = sqlite3_column_int64(statement, 5);
     size_t len = folder.len < sizeof out->folder - 1 ? folder.len : sizeof out->folder - 1;
     if (len)
@@ -238,4 +279,20 @@ void query_read_info(sqlite3_stmt *statement, struct journal_info *out, int64_t 
     bool has_rows = sqlite3_column_type(statement, 11) != SQLITE_NULL;
     out->last_seq = has_rows ? sqlite3_column_int64(statement, 11) : out->floor_seq;
     out->last_sum = has_rows ? (uint64_t)sqlite3_column_int64(statement, 12) : out->floor_sum;
+}
+
+void query_read_snapshot(sqlite3_stmt *statement, struct journal_snapshot *out)
+{
+    *out = (struct journal_snapshot){
+        .gen = sqlite3_column_int64(statement, 0),
+        .epoch = sqlite3_column_int64(statement, 1),
+        .seq = sqlite3_column_int64(statement, 2),
+        .sum = (uint64_t)sqlite3_column_int64(statement, 3),
+        .tree_sum = (uint64_t)sqlite3_column_int64(statement, 4),
+        .entries = sqlite3_column_int64(statement, 5),
+        .time_ms = sqlite3_column_int64(statement, 6),
+        .first = sqlite3_column_int64(statement, 7),
+        .parts = sqlite3_column_int64(statement, 8),
+        .sent = sqlite3_column_int64(statement, 9),
+    };
 }

@@ -10,6 +10,7 @@
 #include "change.h"
 
 struct journal_info;
+struct journal_snapshot;
 struct reader_entry;
 
 /* The writer's statements (journal*.c). */
@@ -21,6 +22,7 @@ enum query_journal {
     QJ_META_GAP,
     QJ_META_INDEXED,
     QJ_META_ROOT,
+    QJ_META_EPOCH,
     QJ_ENTRY_AT,
     QJ_ENTRY_BY_FILE,
     QJ_ENTRY_BY_NUMBER,
@@ -37,6 +39,7 @@ enum query_journal {
     QJ_ENTRY_ALL,
     QJ_CHANGE_INSERT,
     QJ_CHANGE_AT,
+    QJ_CHANGE_ALL,
     QJ_CHANGE_SUM,
     QJ_CHANGE_YOUNGER,
     QJ_CHANGE_DELETE,
@@ -49,6 +52,14 @@ enum query_journal {
     QJ_BATCH_STORE,
     QJ_BATCH_COVERED,
     QJ_BATCH_DELETE,
+    QJ_BATCH_PART,
+    QJ_CONSUMER_REWIND,
+    QJ_SNAPSHOT,
+    QJ_SNAPSHOT_INSERT,
+    QJ_SNAPSHOT_COPY,
+    QJ_SNAPSHOT_PART,
+    QJ_SNAPSHOT_DELETE,
+    QJ_SNAPSHOT_DELETE_ENTRIES,
     QJ_COUNT,
 };
 extern const char *const query_journal[QJ_COUNT];
@@ -62,6 +73,8 @@ enum query_reader {
     QR_SUM,
     QR_CONSUMERS,
     QR_BATCH,
+    QR_SNAPSHOT,
+    QR_SNAPSHOT_ENTRIES,
     QR_CHILDREN,
     QR_COUNT,
 };
@@ -81,6 +94,7 @@ enum query_replay {
     QP_COUNT,
 };
 extern const char *const query_replay[QP_COUNT];
+extern const char *const query_replay_next[QP_COUNT]; /* into `node_next` */
 
 /* The mirror's cursor and rows (mirror.c). */
 enum query_mirror {
@@ -91,6 +105,9 @@ enum query_mirror {
     QM_SUM_INSERT,
     QM_SUM_PRUNE,
     QM_ROW_INSERT,
+    QM_BUILDING,
+    QM_BUILDING_SET,
+    QM_ROW_FORGET,
     QM_COUNT,
 };
 extern const char *const query_mirror[QM_COUNT];
@@ -106,6 +123,8 @@ void query_read_entry(sqlite3_stmt *statement, struct reader_entry *out);
 void query_read_change(sqlite3_stmt *statement, struct change *out);
 /* Binds a whole row for QJ_CHANGE_INSERT: what does not belong to the type is NULL. */
 void query_bind_change(sqlite3_stmt *statement, const struct change *change);
+/* The row of QJ_SNAPSHOT and QR_SNAPSHOT. */
+void query_read_snapshot(sqlite3_stmt *statement, struct journal_snapshot *out);
 /* Fills all but id and its flag from QJ_INFO or QR_INFO; *entries is the tree's count. */
 void query_read_info(sqlite3_stmt *statement, struct journal_info *out, int64_t *entries);
 

@@ -296,7 +296,12 @@ int reader_consumers(struct reader *reader,
             .error_ms = sqlite3_column_int64(select, 5),
             .batch_first = sqlite3_column_int64(select, 6),
             .batch_last = sqlite3_column_int64(select, 7),
+            .snapshot_entries = -1,
         };
+        if (sqlite3_column_type(select, 8) != SQLITE_NULL) {
+            consumer.snapshot_entries = sqlite3_column_int64(select, 8);
+            consumer.snapshot_sent = sqlite3_column_int64(select, 9);
+        }
         copy_text(consumer.name, sizeof consumer.name, sql_column_bytes(select, 0));
         copy_text(consumer.error, sizeof consumer.error, sql_column_bytes(select, 4));
         code = visit(ctx, &consumer);
@@ -328,6 +333,8 @@ int reader_batch(struct reader *reader, const char *consumer, struct journal_bat
         .gzip = sqlite3_column_int(select, 6) != 0,
         .newest = sqlite3_column_int(select, 7) != 0,
         .tree_sum = (uint64_t)sqlite3_column_int64(select, 8),
+        .gen = sqlite3_column_int64(select, 11),
+        .part = sqlite3_column_int64(select, 12),
     };
     struct bytes digest = sql_column_bytes(select, 9);
     struct bytes stored = sql_column_bytes(select, 10);
@@ -346,5 +353,53 @@ int reader_batch(struct reader *reader, const char *consumer, struct journal_bat
         batch.body = bytes_of(body->data + start, body->len - start);
         *out = batch;
     }
+    return code;
+}
+
+int reader_snapshot(struct reader *reader, const char *consumer, struct journal_snapshot *out,
+                    struct err *err)
+{
+    sqlite3_stmt *select = reader->statements[QR_SNAPSHOT];
+    sql_bind_text(select, 1, consumer);
+    int code = sql_row(&reader->sql, select, err);
+    if (code < 0)
+        return code;
+    if (code == 0)
+        return err_set(err, ERR_NOTFOUND, 0, "consumer '%s': it gets no snapshot", consumer);
+    query_read_snapshot(select, out);
+    (void)sqlite3_reset(select); /* after a row: nothing to report */
+    return 0;
+}
+
+int reader_snapshot_rows(struct reader *reader, const struct journal_snapshot *snapshot,
+                         int64_t sent, int (*visit)(void *ctx, const struct change *change),
+                         void *ctx, struct err *err)
+{
+    sqlite3_stmt *select = reader->statements[QR_SNAPSHOT_ENTRIES];
+    int code;
+    sql_bind_i64(select, 1, snapshot->first + sent);
+    sql_bind_i64(select, 2, snapshot->first + snapshot->entries);
+    while ((code = sql_row(&reader->sql, select, err)) == 1) {
+        struct change row = {
+            .seq = sqlite3_column_int64(select, 1), /* of the row that created it: its id */
+            .epoch = snapshot->epoch,
+            .time_ms = snapshot->time_ms,
+            .kind = CHANGE_CREATE,
+            .path = sql_column_bytes(select, 0),
+            .entry = sqlite3_column_int64(select, 1),
+            .type = (enum entry_type)sqlite3_column_int(select, 2),
+            .attrs =
+                {
+                    .mode = (uint32_t)sqlite3_column_int64(select, 3),
+                    .size = sqlite3_column_int64(select, 4),
+                    .mtime_ns = sqlite3_column_int64(select, 5),
+                    .target = sql_column_bytes(select, 6),
+                },
+        };
+        code = visit(ctx, &row);
+        if (code)
+            break;
+    }
+    (void)sqlite3_reset(select); /* an early end: nothing to report */
     return code;
 }

@@ -43,7 +43,9 @@ struct reader_consumer {
     int64_t oldest_pending_ms; /* wall time of row acked+1, 0 none */
     char error[512];
     int64_t error_ms;
-    int64_t batch_first, batch_last; /* in flight, 0 none */
+    int64_t batch_first, batch_last; /* in flight, 0 none; of a snapshot its entries */
+    int64_t snapshot_entries;        /* of the snapshot on its way to it, -1 none */
+    int64_t snapshot_sent;           /* of these acknowledged */
 };
 int reader_consumers(struct reader *reader,
                      int (*visit)(void *ctx, const struct reader_consumer *consumer), void *ctx,
@@ -52,6 +54,15 @@ int reader_consumers(struct reader *reader,
 struct buf;
 int reader_batch(struct reader *reader, const char *consumer, struct journal_batch *out,
                  struct buf *body, struct err *err);
+
+/* The snapshot on its way to a consumer. ERR_NOTFOUND: none. */
+int reader_snapshot(struct reader *reader, const char *consumer, struct journal_snapshot *out,
+                    struct err *err);
+/* Its entries after the first `sent`, each as the row that creates it, parents before what they
+ * hold. `visit` as in reader_rows(). */
+int reader_snapshot_rows(struct reader *reader, const struct journal_snapshot *snapshot,
+                         int64_t sent, int (*visit)(void *ctx, const struct change *change),
+                         void *ctx, struct err *err);
 
 /* One entry of the tree, as tree --json prints it. */
 struct reader_entry {

@@ -94,10 +94,10 @@ int reader_tree_at(struct reader *reader, int64_t seq,
     if (code == 0)
         code = sql_exec(&sql,
                         "PRAGMA journal_mode=OFF;PRAGMA synchronous=OFF;PRAGMA cache_size=-8192;"
-                        "BEGIN;" SCHEMA_NODE_TABLE,
+                        "BEGIN;" SCHEMA_NODE_TABLE("node"),
                         err);
     if (code == 0)
-        code = replay_init(&past.replay, &sql, err);
+        code = replay_init(&past.replay, &sql, query_replay, err);
     if (code == 0)
         code = replay_rows(reader, seq, &past);
     if (code == 0)

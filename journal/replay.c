@@ -301,11 +301,12 @@ static int apply_exchange(struct replay *replay, const struct change *change, st
     return code;
 }
 
-int replay_init(struct replay *replay, const struct sql *sql, struct err *err)
+int replay_init(struct replay *replay, const struct sql *sql, const char *const texts[QP_COUNT],
+                struct err *err)
 {
     *replay = (struct replay){.sql = sql};
     buf_init(&replay->dir_path, DIR_PATH_MAX);
-    return sql_prepare(sql, query_replay, QP_COUNT, replay->statements, err);
+    return sql_prepare(sql, texts, QP_COUNT, replay->statements, err);
 }
 
 void replay_deinit(struct replay *replay)

@@ -22,9 +22,11 @@ struct replay {
     bool dir_known;
 };
 
-/* Prepares the statements on a connection that has the table; sum and count are 0 and the caller's
- * to set when the table is not empty. replay_deinit() is due whatever the outcome. */
-int replay_init(struct replay *replay, const struct sql *sql, struct err *err);
+/* Prepares the statements, query_replay or query_replay_next, on a connection that has the table;
+ * sum and count are 0 and the caller's to set when the table is not empty. replay_deinit() is due
+ * whatever the outcome. */
+int replay_init(struct replay *replay, const struct sql *sql, const char *const texts[QP_COUNT],
+                struct err *err);
 void replay_deinit(struct replay *replay);
 /* After a rollback: forgets what it learned, and takes over the sums that stand. */
 void replay_restart(struct replay *replay, uint64_t tree_sum, int64_t entries);

@@ -193,9 +193,42 @@ static const char journal_2[] = "ALTER TABLE change ADD COLUMN pid INTEGER;"
                                 "DROP VIEW v_pending; DROP VIEW v_changes;" VIEW_CHANGES(
                                     ", pid, CAST(program AS TEXT) AS program") VIEW_PENDING;
 
-static const char *const journal_steps[] = {journal_1, journal_2};
+static const char journal_3[] =
+    /* Rows after this one are of the present epoch; before it lies what was when the journal was
+     * given another (a fork, a rolled-back file). */
+    "ALTER TABLE meta ADD COLUMN epoch_seq INTEGER NOT NULL DEFAULT 0;"
+    /* In flight is a part of a snapshot: its generation and number; first and last then count the
+     * snapshot's entries. 0: rows. */
+    "ALTER TABLE batch ADD COLUMN gen INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE batch ADD COLUMN part INTEGER NOT NULL DEFAULT 0;"
+    "CREATE TABLE snapshot(" /* the tree at row `seq`, on its way to one consumer */
+    " consumer TEXT PRIMARY KEY,"
+    " gen INTEGER NOT NULL, epoch INTEGER NOT NULL, seq INTEGER NOT NULL, sum INTEGER NOT NULL,"
+    " tree_sum INTEGER NOT NULL, entries INTEGER NOT NULL, time INTEGER NOT NULL,"
+    " first INTEGER NOT NULL,"                       /* n of its first entry */
+    " parts INTEGER NOT NULL, sent INTEGER NOT NULL" /* acknowledged: parts, entries in them */
+    ") STRICT, WITHOUT ROWID;"
+    "CREATE TABLE snapshot_entry(" /* of all snapshots, parents before what they hold */
+    " n INTEGER PRIMARY KEY, path BLOB NOT NULL,"
+    " id INTEGER NOT NULL, type INTEGER NOT NULL, mode INTEGER NOT NULL, size INTEGER NOT NULL,"
+    " mtime INTEGER NOT NULL, target BLOB"
+    ") STRICT;";
+
+static const char *const journal_steps[] = {journal_1, journal_2, journal_3};
 
 const struct schema schema_journal = {SCHEMA_JOURNAL_ID, journal_steps, ARRAY_LEN(journal_steps)};
+
+#define MIRROR_VIEW                                                                                \
+    "CREATE VIEW v_tree AS WITH RECURSIVE d(id,path) AS (SELECT 0,'' UNION ALL"                    \
+    " SELECT e.id, d.path||CAST(e.name AS TEXT)||'/' FROM d CROSS JOIN node e ON e.parent=d.id"    \
+    " WHERE e.type=2)"                                                                             \
+    " SELECT d.path||CAST(e.name AS TEXT) AS path," TYPE_NAME " AS type,"                          \
+    " CASE WHEN type=1 THEN size END AS size,"                                                     \
+    " CASE WHEN type=1 THEN " TIME_NS(                                                             \
+        "mtime") " END AS mtime,"                                                                  \
+                 " CASE WHEN type!=3 THEN printf('%04o',mode) END AS mode,"                        \
+                 " CAST(target AS TEXT) AS target, e.id AS id, e.parent AS parent"                 \
+                 " FROM d CROSS JOIN node e ON e.parent=d.id;"
 
 static const char mirror_1[] =
     "CREATE TABLE cursor("
@@ -207,19 +240,22 @@ static const char mirror_1[] =
     "CREATE TABLE sums(seq INTEGER PRIMARY KEY, sum INTEGER NOT NULL) STRICT;"
     "CREATE TABLE change("
     " epoch INTEGER NOT NULL, seq INTEGER NOT NULL, json TEXT NOT NULL, PRIMARY KEY(epoch,seq)"
-    ") STRICT, WITHOUT ROWID;" SCHEMA_NODE_TABLE
-    "CREATE VIEW v_tree AS WITH RECURSIVE d(id,path) AS (SELECT 0,'' UNION ALL"
-    " SELECT e.id, d.path||CAST(e.name AS TEXT)||'/' FROM d CROSS JOIN node e ON e.parent=d.id"
-    " WHERE e.type=2)"
-    " SELECT d.path||CAST(e.name AS TEXT) AS path," TYPE_NAME " AS type,"
-    " CASE WHEN type=1 THEN size END AS size,"
-    " CASE WHEN type=1 THEN " TIME_NS(
-        "mtime") " END AS mtime,"
-                 " CASE WHEN type!=3 THEN printf('%04o',mode) END AS mode,"
-                 " CAST(target AS TEXT) AS target, e.id AS id, e.parent AS parent"
-                 " FROM d CROSS JOIN node e ON e.parent=d.id;";
+    ") STRICT, WITHOUT ROWID;" SCHEMA_NODE_TABLE("node") MIRROR_VIEW;
 
-static const char *const mirror_steps[] = {mirror_1};
+/* A snapshot is built in node_next, beside the tree that is shown. */
+static const char mirror_2[] =
+    "ALTER TABLE cursor ADD COLUMN gen INTEGER NOT NULL DEFAULT 0;" /* the snapshot taken last */
+    "CREATE TABLE building("                                        /* the one being received */
+    " one INTEGER PRIMARY KEY CHECK(one=1),"
+    " gen INTEGER NOT NULL, parts INTEGER NOT NULL, tree_sum INTEGER NOT NULL,"
+    " entries INTEGER NOT NULL) STRICT;" SCHEMA_NODE_TABLE("node_next");
+
+static const char *const mirror_steps[] = {mirror_1, mirror_2};
+
+/* The view first: a table that a view names cannot be renamed away under it. */
+const char schema_mirror_switch[] =
+    "DROP VIEW v_tree;DROP TABLE node;ALTER TABLE node_next RENAME TO node;"
+    "DELETE FROM building;" SCHEMA_NODE_TABLE("node_next") MIRROR_VIEW;
 
 const struct schema schema_mirror = {SCHEMA_MIRROR_ID, mirror_steps, ARRAY_LEN(mirror_steps)};
 

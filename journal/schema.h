@@ -13,8 +13,8 @@ struct sql;
 #define SCHEMA_MIRROR_ID  0x53504d31 /* "SPM1" */
 
 /* The tree as a replay of rows builds it: in the mirror's file, and in a temporary one. */
-#define SCHEMA_NODE_TABLE                                                                          \
-    "CREATE TABLE node(parent INTEGER NOT NULL, name BLOB NOT NULL, id INTEGER NOT NULL,"          \
+#define SCHEMA_NODE_TABLE(table)                                                                   \
+    "CREATE TABLE " table "(parent INTEGER NOT NULL, name BLOB NOT NULL, id INTEGER NOT NULL,"     \
     " type INTEGER NOT NULL, mode INTEGER NOT NULL, size INTEGER NOT NULL,"                        \
     " mtime INTEGER NOT NULL, target BLOB, PRIMARY KEY(parent,name)) STRICT, WITHOUT ROWID;"
 
@@ -27,6 +27,9 @@ struct schema {
 
 extern const struct schema schema_journal;
 extern const struct schema schema_mirror;
+/* Makes `node_next` the mirror's tree, and an empty one in its place. To be run in a transaction.
+ */
+extern const char schema_mirror_switch[];
 
 /* Reads whose file it is and its version: 0 for an empty file. ERR_CORRUPT when it is another
  * program's, ERR_UNSUPPORTED when it is newer than `schema`. Changes nothing. */

@@ -34,6 +34,7 @@ struct batch_writer {
     struct format format;
     struct buf *body;
     int64_t next_seq;
+    int64_t epoch; /* of the batch's rows, 0 none yet */
     int64_t rows;
     int64_t fed_bytes; /* plain bytes that went on to the body */
     struct cut commit; /* the last end of a commit within the limits */
@@ -124,6 +125,10 @@ static int add_row(void *ctx, const struct change *change)
         return err_set(writer->err, ERR_CORRUPT, 0,
                        "cannot read journal of folder '%s': row %lld is missing",
                        writer->format.folder, (long long)writer->next_seq);
+    /* A journal that was given another epoch has rows of both: one batch tells of one. */
+    if (writer->epoch && change->epoch != writer->epoch && writer->commit.seq)
+        return BATCH_WALK_ENDS;
+    writer->epoch = change->epoch;
     writer->next_seq++;
     writer->rows++;
     format_row(&writer->format, change, writer->rows == 1, &writer->plain);
@@ -150,6 +155,7 @@ static void begin(struct batch_writer *writer, int64_t first, struct err *err)
     writer->rows = 0;
     writer->fed_bytes = 0;
     writer->next_seq = first;
+    writer->epoch = 0;
     writer->commit = (struct cut){0};
     writer->loose = (struct cut){0};
     buf_reset(&writer->plain);
@@ -194,6 +200,18 @@ static int walk_folded(struct batch_writer *writer, struct reader *reader, int64
     return code;
 }
 
+/* What is in `plain` is the rest of the body. */
+static int complete(struct batch_writer *writer, struct err *err)
+{
+    format_end(&writer->format, &writer->plain);
+    feed(writer, writer->plain.len);
+    if (writer->gzip)
+        gzip_finish(writer->gzip, writer->body);
+    return buf_ok(writer->body) && buf_ok(&writer->plain)
+               ? 0
+               : err_set(err, ERR_NOMEM, 0, "cannot form batch: out of memory");
+}
+
 /* Completes the body up to the cut; the rows encoded behind it are forgotten. */
 static int finish(struct batch_writer *writer, struct cut *cut, struct err *err)
 {
@@ -203,13 +221,23 @@ static int finish(struct batch_writer *writer, struct cut *cut, struct err *err)
                        "cannot form batch from row %lld: the journal's last commit has no end",
                        (long long)(writer->next_seq - writer->rows));
     buf_truncate(&writer->plain, cut->at);
-    format_end(&writer->format, &writer->plain);
-    feed(writer, writer->plain.len);
-    if (writer->gzip)
-        gzip_finish(writer->gzip, writer->body);
-    if (!buf_ok(writer->body))
-        return err_set(err, ERR_NOMEM, 0, "cannot form batch: out of memory");
-    return 0;
+    return complete(writer, err);
+}
+
+/* The head is done but for what the body says. */
+static void seal(struct journal_batch *head, struct batch *out)
+{
+    head->body = bytes_of(out->body.data, out->body.len);
+    sha256(head->body.at, head->body.len, head->digest);
+    out->head = *head;
+}
+
+static void end(struct batch_writer *writer, int code, struct batch *out)
+{
+    if (writer->plain.cap > BATCH_KEEP_PLAIN)
+        buf_deinit(&writer->plain);
+    if (code)
+        batch_deinit(out);
 }
 
 int batch_build(struct batch_writer *writer, struct reader *reader, int64_t acked,
@@ -230,32 +258,90 @@ int batch_build(struct batch_writer *writer, struct reader *reader, int64_t acke
     if (code)
         goto out;
     writer->limits = limits;
-    writer->format = (struct format){limits->format, info.id, info.folder};
+    writer->format = (struct format){limits->format, info.id, info.folder, 0};
     writer->body = &out->body;
-    code =
-        limits->fold ? walk_folded(writer, reader, head.first, info.last_seq, err) : ERR_NOTFOUND;
+    /* What is left of an older epoch goes out as it stands. */
+    bool fold = limits->fold && acked >= info.epoch_seq;
+    code = fold ? walk_folded(writer, reader, head.first, info.last_seq, err) : ERR_NOTFOUND;
     if (code == ERR_NOTFOUND)
         code = walk(writer, reader, head.first, info.last_seq, err);
     if (!code)
         code = finish(writer, &cut, err);
     if (code)
         goto out;
-    head.epoch = info.epoch;
+    head.epoch = acked >= info.epoch_seq ? info.epoch : writer->epoch;
     head.last = cut.seq;
     head.last_sum = cut.sum;
     head.rows = cut.rows;
     /* Row and tree are of one transaction: the tree's sum belongs to the last row known here. */
     head.newest = cut.seq == info.last_seq;
     head.tree_sum = head.newest ? info.tree_sum : 0;
-    head.body = bytes_of(out->body.data, out->body.len);
-    sha256(head.body.at, head.body.len, head.digest);
-    out->head = head;
+    seal(&head, out);
 
 out:
-    if (writer->plain.cap > BATCH_KEEP_PLAIN)
-        buf_deinit(&writer->plain);
+    end(writer, code, out);
+    return code;
+}
+
+/* --- a part of a snapshot: any entry may be its last --- */
+
+static int add_entry(void *ctx, const struct change *change)
+{
+    struct batch_writer *writer = ctx;
+    size_t before = writer->plain.len;
+    writer->rows++;
+    format_row(&writer->format, change, writer->rows == 1, &writer->plain);
+    if (!buf_ok(&writer->plain) || !buf_ok(writer->body))
+        return err_set(writer->err, ERR_NOMEM, 0, "cannot form batch: out of memory");
+    if (writer->rows > 1 && over(writer, writer->limits->rows, writer->limits->bytes)) {
+        writer->rows--;
+        buf_truncate(&writer->plain, before);
+        return BATCH_WALK_ENDS;
+    }
+    if (writer->plain.len >= BATCH_PIECE) {
+        feed(writer, writer->plain.len);
+        buf_reset(&writer->plain);
+    }
+    return 0;
+}
+
+int batch_build_part(struct batch_writer *writer, struct reader *reader,
+                     const struct journal_snapshot *snapshot, const struct batch_limits *limits,
+                     struct batch *out, struct err *err)
+{
+    struct journal_info info;
+    struct journal_batch head = {
+        .epoch = snapshot->epoch,
+        .first = snapshot->sent + 1,
+        .gzip = writer->gzip != NULL,
+        .gen = snapshot->gen,
+        .part = snapshot->parts + 1,
+    };
+    buf_reset(&out->body);
+    int code = reader_info(reader, &info, err);
+    if (!code && snapshot->sent >= snapshot->entries)
+        code = err_set(err, ERR_NOTFOUND, 0, "all of the snapshot is sent");
     if (code)
-        batch_deinit(out);
+        goto out;
+    writer->limits = limits;
+    writer->format = (struct format){limits->format, info.id, info.folder, snapshot->gen};
+    writer->body = &out->body;
+    begin(writer, head.first, err);
+    code = reader_snapshot_rows(reader, snapshot, snapshot->sent, add_entry, writer, err);
+    code = code == BATCH_WALK_ENDS ? 0 : code;
+    if (!code && writer->rows == 0)
+        code = err_set(err, ERR_CORRUPT, 0, "the snapshot for folder '%s' has lost its entries",
+                       info.folder);
+    if (!code)
+        code = complete(writer, err);
+    if (code)
+        goto out;
+    head.rows = writer->rows;
+    head.last = head.first + writer->rows - 1;
+    seal(&head, out);
+
+out:
+    end(writer, code, out);
     return code;
 }
 

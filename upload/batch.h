@@ -52,6 +52,12 @@ void batch_writer_free(struct batch_writer *writer);
 int batch_build(struct batch_writer *writer, struct reader *reader, int64_t acked,
                 const struct batch_limits *limits, struct batch *out, struct err *err);
 
+/* Forms the next part of a snapshot: entries sent+1... within the limits (one at least). Errors as
+ * above; ERR_NOTFOUND: all were sent. */
+int batch_build_part(struct batch_writer *writer, struct reader *reader,
+                     const struct journal_snapshot *snapshot, const struct batch_limits *limits,
+                     struct batch *out, struct err *err);
+
 /* Reads the consumer's stored batch and checks its digest. ERR_NOTFOUND: none; ERR_CORRUPT: its
  * bytes are not those that were stored (a new one must be formed). */
 int batch_load(struct reader *reader, const char *consumer, struct batch *out, struct err *err);

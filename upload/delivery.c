@@ -8,36 +8,18 @@
 
 #include "clock.h"
 #include "config.h"
-#include "err.h"
-#include "log.h"
+#include "delivery_private.h"
 #include "num.h"
 #include "osfile.h"
 #include "post.h"
 #include "reader.h"
-#include "retry.h"
 
 #define DELIVERY_LOG_PERIOD_NS (60 * CLOCK_NS_PER_S)
 
-struct delivery {
-    struct upload_journal journal;
-    struct delivery_shared *shared;
-    struct reader *reader;       /* NULL: not open */
-    struct osfile_identity file; /* of the journal file behind `reader` */
-    struct journal_info info;
-    int64_t acked;
-    int64_t batch_last; /* of the stored batch, 0 none */
-    int64_t confirmed;  /* by the server, perhaps not yet by the journal */
-    int64_t rows_cap;   /* after 413: rows a batch at most, 0 none */
-    int64_t recut_rows; /* after 413: the stored batch of so many rows is not to be sent again */
-    bool synced;        /* the server's cursor was compared since the last failure */
-    bool gathered;      /* a small batch has waited long enough */
-    bool idle;          /* new rows make it due */
-    int64_t failures;
-    int64_t due_mono_ns;
-    char reported[512]; /* what the consumer table says */
-    struct log_limit log_limit;
-    struct upload_status status; /* guarded by shared->lock */
-};
+bool delivery_is_replica(const struct delivery *delivery)
+{
+    return delivery->shared->config->format == CONFIG_FORMAT_SPOOR;
+}
 
 int delivery_new(struct delivery_shared *shared, const struct upload_journal *journal,
                  struct delivery **out, struct err *err)
@@ -47,6 +29,8 @@ int delivery_new(struct delivery_shared *shared, const struct upload_journal *jo
         return err_set(err, ERR_NOMEM, 0, "cannot set up delivery: out of memory");
     delivery->shared = shared;
     delivery->journal = *journal;
+    delivery->status.snapshot_entries = -1;
+    delivery->status.compared = !delivery_is_replica(delivery);
     (void)snprintf(delivery->status.folder, sizeof delivery->status.folder, "%s",
                    journal->folder); /* names are shorter (CONFIG_NAME_MAX) */
     *out = delivery;
@@ -86,14 +70,17 @@ void delivery_status(struct delivery *delivery, struct upload_status *out)
     pthread_mutex_unlock(&delivery->shared->lock);
 }
 
-static void set_state(struct delivery *delivery, enum upload_state state, int64_t wait_ms,
-                      const char *error)
+void delivery_set_state(struct delivery *delivery, enum upload_state state, int64_t wait_ms,
+                        const char *error)
 {
     struct upload_status *status = &delivery->status;
     int64_t wall_ms = wait_ms ? clock_wall_ms() + wait_ms : 0;
     pthread_mutex_lock(&delivery->shared->lock);
     status->state = state;
     status->acked = delivery->acked;
+    status->compared |= delivery->synced;
+    status->snapshot_entries = delivery->snapshot.gen ? delivery->snapshot.entries : -1;
+    status->snapshot_sent = delivery->snapshot.sent;
     status->failures = delivery->failures;
     status->next_try_wall_ms = wall_ms;
     if (error)
@@ -103,11 +90,11 @@ static void set_state(struct delivery *delivery, enum upload_state state, int64_
 
 void delivery_set_stopped(struct delivery *delivery)
 {
-    set_state(delivery, UPLOAD_STOPPED, 0, NULL);
+    delivery_set_state(delivery, UPLOAD_STOPPED, 0, NULL);
 }
 
 /* Due after `wait_ns`; INT64_MAX: when nudged. */
-static void wait_for(struct delivery *delivery, int64_t wait_ns, bool idle)
+void delivery_wait(struct delivery *delivery, int64_t wait_ns, bool idle)
 {
     delivery->idle = idle;
     delivery->due_mono_ns = wait_ns == INT64_MAX ? INT64_MAX : clock_mono_ns() + wait_ns;
@@ -137,52 +124,63 @@ static void complain(struct delivery *delivery, const char *text, const char *wh
              delivery->journal.folder, text, what, wait);
 }
 
-static void fail(struct delivery *delivery, bool pause, int64_t wait_ms, const char *text)
+void delivery_fail(struct delivery *delivery, bool pause, int64_t wait_ms, const char *text)
 {
     delivery->failures++;
     delivery->synced = false;
     complain(delivery, text, pause ? "paused, next try" : "next try", wait_ms);
-    set_state(delivery, pause ? UPLOAD_PAUSED : UPLOAD_BACKOFF, wait_ms, text);
-    wait_for(delivery, wait_ms * CLOCK_NS_PER_MS, false);
+    delivery_set_state(delivery, pause ? UPLOAD_PAUSED : UPLOAD_BACKOFF, wait_ms, text);
+    delivery_wait(delivery, wait_ms * CLOCK_NS_PER_MS, false);
     report(delivery, text);
 }
 
 /* splitmix64 (Steele, Lea, Flood 2014): jitter needs no more. */
-static uint64_t next_random(struct delivery_shared *shared)
+uint64_t delivery_random(struct delivery *delivery)
 {
-    uint64_t x = shared->random += UINT64_C(0x9e3779b97f4a7c15);
+    uint64_t x = delivery->shared->random += UINT64_C(0x9e3779b97f4a7c15);
     x = (x ^ (x >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
     x = (x ^ (x >> 27)) * UINT64_C(0x94d049bb133111eb);
     return x ^ (x >> 31);
 }
 
-/* Something of ours failed: the journal, its thread, the memory, or no answer came. */
-static void fail_with(struct delivery *delivery, const struct err *err)
+/* Damage that we met may be in pages that its writer does not read: it is asked to read them all,
+ * and moves the file aside when they are bad. True: it does. */
+static bool is_given_up(struct delivery *delivery)
+{
+    struct upload_journal *journal = &delivery->journal;
+    const struct journal_order check = {.what = JOURNAL_CHECK};
+    struct err err = {0};
+    delivery->restart = true; /* should a snapshot be on its way, it is of what was damaged */
+    return journal->resync(journal->ctx, &check, &err) == ERR_CORRUPT;
+}
+
+void delivery_fail_with(struct delivery *delivery, const struct err *err)
 {
     const struct config_upload *config = delivery->shared->config;
     if (err->code == ERR_CANCELLED) {
         /* The upload stops, or the folder's thread has: what is stored stays for the next start. */
-        wait_for(delivery, INT64_MAX, true);
+        delivery_wait(delivery, INT64_MAX, true);
         return;
     }
-    bool pause = err->code == ERR_CORRUPT || err->code == ERR_LIMIT || err->code == ERR_INVALID;
+    bool corrupt = err->code == ERR_CORRUPT && !is_given_up(delivery);
+    bool pause = corrupt || err->code == ERR_LIMIT || err->code == ERR_INVALID;
     int64_t max_ms = config->retry_max_ns / CLOCK_NS_PER_MS;
     int64_t wait_ms = pause ? max_ms
                             : retry_backoff_ms(config->retry_min_ns / CLOCK_NS_PER_MS, max_ms,
-                                               delivery->failures, next_random(delivery->shared));
+                                               delivery->failures, delivery_random(delivery));
     reader_close(delivery->reader); /* opened afresh by the next step */
     delivery->reader = NULL;
-    fail(delivery, pause, wait_ms, err->text);
+    delivery_fail(delivery, pause, wait_ms, err->text);
 }
 
-static void succeed(struct delivery *delivery)
+void delivery_succeed(struct delivery *delivery)
 {
     if (delivery->failures > 0)
         log_info("upload '%s', folder '%s': delivering again", delivery->shared->config->name,
                  delivery->journal.folder);
     delivery->failures = 0;
     delivery->log_limit = (struct log_limit){0};
-    set_state(delivery, UPLOAD_IDLE, 0, "");
+    delivery_set_state(delivery, UPLOAD_IDLE, 0, "");
     report(delivery, "");
 }
 
@@ -238,11 +236,16 @@ static int refresh(struct delivery *delivery, struct err *err)
     if (code == 0)
         return err_set(err, ERR_NOTFOUND, 0, "consumer '%s' is not registered",
                        delivery->shared->config->name);
+    code =
+        reader_snapshot(delivery->reader, delivery->shared->config->name, &delivery->snapshot, err);
+    if (code != ERR_NOTFOUND)
+        return code;
+    delivery->snapshot = (struct journal_snapshot){0};
     return 0;
 }
 
 /* Records what the server has confirmed. A failure is dealt with here. */
-static bool acknowledge(struct delivery *delivery, int64_t seq)
+bool delivery_acknowledge(struct delivery *delivery, int64_t seq)
 {
     struct upload_journal *journal = &delivery->journal;
     struct err err = {0};
@@ -250,97 +253,45 @@ static bool acknowledge(struct delivery *delivery, int64_t seq)
     if (seq <= delivery->acked)
         return true;
     if (journal->ack(journal->ctx, delivery->shared->config->name, seq, &err)) {
-        fail_with(delivery, &err);
+        delivery_fail_with(delivery, &err);
         return false;
     }
     delivery->acked = seq;
     return true;
 }
 
-static enum retry_sum compare_sum(struct delivery *delivery, const struct transport_answer *answer)
-{
-    uint64_t ours;
-    if (!answer->has_sum || answer->acked > delivery->info.last_seq ||
-        reader_sum(delivery->reader, answer->acked, &ours, NULL))
-        return RETRY_SUM_UNKNOWN;
-    return ours == answer->sum ? RETRY_SUM_SAME : RETRY_SUM_OTHER;
-}
-
-/* The answer in hand against where we stand. */
-static void judge(struct delivery *delivery, bool handshake, struct retry_decision *out)
-{
-    const struct config_upload *config = delivery->shared->config;
-    const struct transport_answer *answer = &delivery->shared->answer;
-    const struct journal_batch *batch = &delivery->shared->batch.head;
-    struct retry_ask ask = {
-        .handshake = handshake,
-        .ack = (enum config_ack)config->ack,
-        .epoch = delivery->info.epoch,
-        .acked = delivery->acked,
-        .last_seq = delivery->info.last_seq,
-        .first = handshake ? 0 : batch->first,
-        .last = handshake ? 0 : batch->last,
-        .retry_min_ms = config->retry_min_ns / CLOCK_NS_PER_MS,
-        .retry_max_ms = config->retry_max_ns / CLOCK_NS_PER_MS,
-        .failures = delivery->failures,
-        .random = next_random(delivery->shared),
-    };
-    struct retry_answer facts = {
-        .status = answer->status,
-        .retry_after_ms = answer->retry_after_ms,
-        .has_acked = answer->has_acked,
-        .has_cursor = answer->has_acked && answer->has_epoch && answer->has_sum,
-        .acked = answer->acked,
-        .epoch = answer->epoch,
-        .sum = compare_sum(delivery, answer),
-    };
-    retry_decide(&ask, &facts, out);
-    pthread_mutex_lock(&delivery->shared->lock);
-    delivery->status.http_status = answer->status;
-    pthread_mutex_unlock(&delivery->shared->lock);
-}
-
-/* A refusal, with the beginning of what the server said about it. */
-static void refuse(struct delivery *delivery, const struct retry_decision *decision)
-{
-    const struct transport_answer *answer = &delivery->shared->answer;
-    struct buf text;
-    buf_init(&text, sizeof decision->text + TRANSPORT_EXCERPT_MAX);
-    buf_add_str(&text, decision->text);
-    if (answer->status >= 400)
-        transport_add_excerpt(&text, answer);
-    fail(delivery, decision->action == RETRY_PAUSE, decision->delay_ms,
-         text.data && buf_ok(&text) ? text.data : decision->text);
-    buf_deinit(&text);
-}
-
 static void handshake(struct delivery *delivery)
 {
+    struct retry_ask ask = {.handshake = true};
     struct retry_decision decision;
     struct err err = {0};
-    set_state(delivery, UPLOAD_SENDING, 0, NULL);
+    delivery_set_state(delivery, UPLOAD_SENDING, 0, NULL);
     if (post_cursor(delivery->shared, &delivery->info, &err)) {
-        fail_with(delivery, &err);
+        delivery_fail_with(delivery, &err);
         return;
     }
-    judge(delivery, true, &decision);
-    if (decision.action != RETRY_ACK) {
-        refuse(delivery, &decision);
+    if (!delivery_judge(delivery, &ask, &decision))
+        return;
+    if (decision.action == RETRY_AGAIN || decision.action == RETRY_PAUSE) {
+        delivery_refuse(delivery, &decision);
         return;
     }
-    if (!acknowledge(delivery, decision.seq))
-        return;
     delivery->synced = true;
-    wait_for(delivery, 0, false);
+    if (decision.action != RETRY_ACK) {
+        delivery_resync(delivery, &decision);
+        return;
+    }
+    if (decision.seq > delivery->acked ? delivery_acknowledge(delivery, decision.seq)
+                                       : delivery_drop_snapshot(delivery))
+        delivery_wait(delivery, 0, false);
 }
 
-/* 413: half the rows, and what is stored is not sent again. */
-static void halve(struct delivery *delivery)
+void delivery_halve(struct delivery *delivery)
 {
     const struct journal_batch *head = &delivery->shared->batch.head;
     delivery->rows_cap = head->rows / 2;
     delivery->recut_rows = head->rows > 0 ? head->rows : 1;
-    wait_for(delivery, 0, false);
+    delivery_wait(delivery, 0, false);
 }
 
 static void count_sent(struct delivery *delivery)
@@ -355,28 +306,39 @@ static void count_sent(struct delivery *delivery)
 
 static void post(struct delivery *delivery)
 {
+    const struct journal_batch *head = &delivery->shared->batch.head;
+    struct retry_ask ask = {.first = head->first, .last = head->last};
     struct retry_decision decision;
     struct err err = {0};
     if (post_batch(delivery->shared, &delivery->info, &err)) {
-        fail_with(delivery, &err);
+        delivery_fail_with(delivery, &err);
         return;
     }
-    judge(delivery, false, &decision);
+    if (!delivery_judge(delivery, &ask, &decision))
+        return;
     switch (decision.action) {
     case RETRY_ACK:
-        if (!acknowledge(delivery, decision.seq))
+        if (!delivery_acknowledge(delivery, decision.seq))
             return;
-        if (decision.seq >= delivery->shared->batch.head.last)
+        if (decision.seq >= head->last)
             count_sent(delivery);
-        succeed(delivery);
-        wait_for(delivery, 0, false);
+        delivery->resyncs = 0;
+        delivery_succeed(delivery);
+        delivery_wait(delivery, 0, false);
         return;
     case RETRY_HALVE:
-        halve(delivery);
+        delivery_halve(delivery);
         return;
     case RETRY_AGAIN:
     case RETRY_PAUSE:
-        refuse(delivery, &decision);
+        delivery_refuse(delivery, &decision);
+        return;
+    case RETRY_REWIND:
+    case RETRY_SNAPSHOT:
+    case RETRY_NEW_EPOCH:
+    case RETRY_NEW_ID:
+    case RETRY_RESTART:
+        delivery_resync(delivery, &decision);
         return;
     }
 }
@@ -394,8 +356,11 @@ static int form(struct delivery *delivery, struct err *err)
     };
     if (delivery->rows_cap > 0 && delivery->rows_cap < limits.rows)
         limits.rows = delivery->rows_cap;
-    int code = batch_build(shared->writer, delivery->reader, delivery->acked, &limits,
-                           &shared->batch, err);
+    int code = delivery->snapshot.gen
+                   ? batch_build_part(shared->writer, delivery->reader, &delivery->snapshot,
+                                      &limits, &shared->batch, err)
+                   : batch_build(shared->writer, delivery->reader, delivery->acked, &limits,
+                                 &shared->batch, err);
     if (code)
         return code;
     if (delivery->recut_rows && shared->batch.head.rows >= delivery->recut_rows) {
@@ -414,14 +379,24 @@ static int form(struct delivery *delivery, struct err *err)
     return code;
 }
 
-/* The bytes to send: those that were stored, if they still fit, or new ones. */
-static int take_batch(struct delivery *delivery, struct err *err)
+/* Is the stored batch what comes next? Rows of an older epoch are a log's, left over from before.
+ */
+static bool is_next(const struct delivery *delivery, const struct journal_batch *head)
+{
+    const struct journal_snapshot *snapshot = &delivery->snapshot;
+    const struct journal_info *info = &delivery->info;
+    if (snapshot->gen)
+        return head->gen == snapshot->gen && head->part == snapshot->parts + 1;
+    return head->gen == 0 && head->first == delivery->acked + 1 &&
+           (head->epoch == info->epoch || head->last <= info->epoch_seq);
+}
+
+int delivery_take_batch(struct delivery *delivery, struct err *err)
 {
     struct batch *batch = &delivery->shared->batch;
     if (delivery->batch_last && !delivery->recut_rows) {
         int code = batch_load(delivery->reader, delivery->shared->config->name, batch, err);
-        if (!code && batch->head.first == delivery->acked + 1 &&
-            batch->head.epoch == delivery->info.epoch)
+        if (!code && is_next(delivery, &batch->head))
             return 0;
         if (code && code != ERR_NOTFOUND && code != ERR_CORRUPT)
             return code;
@@ -430,24 +405,12 @@ static int take_batch(struct delivery *delivery, struct err *err)
     return form(delivery, err);
 }
 
-/* Rows that nobody can send any more. A replica cannot do without them; a log goes on. */
-static void step_over_purged(struct delivery *delivery)
+static void begin_for_purged(struct delivery *delivery)
 {
-    const struct config_upload *config = delivery->shared->config;
-    int64_t floor = delivery->info.floor_seq;
-    if (config->format == CONFIG_FORMAT_SPOOR) {
-        struct err err = {0};
-        (void)err_set(&err, ERR_LIMIT, 0,
-                      "rows %lld..%lld were purged before this server had them: a resync is needed",
-                      (long long)delivery->acked + 1, (long long)floor);
-        fail_with(delivery, &err);
-        return;
-    }
-    log_warn("upload '%s', folder '%s': rows %lld..%lld were purged before they were sent",
-             config->name, delivery->journal.folder, (long long)delivery->acked + 1,
-             (long long)floor);
-    if (acknowledge(delivery, floor))
-        wait_for(delivery, 0, false);
+    char why[128];
+    (void)snprintf(why, sizeof why, "rows %lld..%lld are not kept any more",
+                   (long long)delivery->acked + 1, (long long)delivery_floor(delivery)); /* fits */
+    delivery_begin_snapshot(delivery, why);
 }
 
 static void deliver(struct delivery *delivery)
@@ -456,22 +419,22 @@ static void deliver(struct delivery *delivery)
     int64_t pending = delivery->info.last_seq - delivery->acked;
     if (pending <= 0) {
         delivery->gathered = false;
-        succeed(delivery);
-        wait_for(delivery, INT64_MAX, true);
+        delivery_succeed(delivery);
+        delivery_wait(delivery, INT64_MAX, true);
         return;
     }
     bool small = pending < config->batch_rows && !delivery->batch_last;
     if (small && !delivery->gathered && config->batch_delay_ns > 0) {
         delivery->gathered = true;
-        set_state(delivery, UPLOAD_SENDING, 0, NULL);
-        wait_for(delivery, config->batch_delay_ns, false);
+        delivery_set_state(delivery, UPLOAD_SENDING, 0, NULL);
+        delivery_wait(delivery, config->batch_delay_ns, false);
         return;
     }
     delivery->gathered = false;
-    set_state(delivery, UPLOAD_SENDING, 0, NULL);
+    delivery_set_state(delivery, UPLOAD_SENDING, 0, NULL);
     struct err err = {0};
-    if (take_batch(delivery, &err))
-        fail_with(delivery, &err);
+    if (delivery_take_batch(delivery, &err))
+        delivery_fail_with(delivery, &err);
     else
         post(delivery);
     /* A retry reads the stored bytes again: waiting deliveries hold none in memory. */
@@ -483,17 +446,19 @@ void delivery_step(struct delivery *delivery)
     struct err err = {0};
     int code = refresh(delivery, &err);
     if (code == ERR_NOTFOUND) {
-        set_state(delivery, UPLOAD_IDLE, 0, NULL);
-        wait_for(delivery, INT64_MAX, true);
+        delivery_set_state(delivery, UPLOAD_IDLE, 0, NULL);
+        delivery_wait(delivery, INT64_MAX, true);
     } else if (code) {
-        fail_with(delivery, &err);
+        delivery_fail_with(delivery, &err);
     } else if (delivery->confirmed > delivery->acked) {
-        if (acknowledge(delivery, delivery->confirmed))
-            wait_for(delivery, 0, false);
-    } else if (delivery->shared->config->format == CONFIG_FORMAT_SPOOR && !delivery->synced) {
+        if (delivery_acknowledge(delivery, delivery->confirmed))
+            delivery_wait(delivery, 0, false);
+    } else if (delivery_is_replica(delivery) && !delivery->synced) {
         handshake(delivery);
-    } else if (delivery->acked < delivery->info.floor_seq) {
-        step_over_purged(delivery);
+    } else if (delivery->snapshot.gen && !delivery->restart) {
+        delivery_send_snapshot(delivery);
+    } else if (delivery->acked < delivery_floor(delivery)) {
+        begin_for_purged(delivery);
     } else {
         deliver(delivery);
     }

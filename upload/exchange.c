@@ -1,8 +1,6 @@
-/* exchange.c: the collector's requests (PROTOCOL.md).
- *
- * A batch is applied here, on the HTTP thread, before its answer is queued: what was
- * acknowledged is committed. Texts of refusals are for the sender's log; they name what
- * was wrong and never hold a secret. */
+/* exchange.c: the collector's requests (PROTOCOL.md): paths and rights, gathering the body, and the
+ * answers. What is posted is applied in exchange_apply.c. Texts of refusals are for the sender's
+ * log; they name what was wrong and never hold a secret. The HTTP thread. */
 #include "exchange.h"
 
 #include <stdarg.h>
@@ -11,42 +9,24 @@
 #include "collect.h"
 #include "collect_store.h"
 #include "err.h"
-#include "gzip.h"
+#include "exchange_private.h"
 #include "json.h"
 #include "log.h"
-#include "mirror.h"
 #include "num.h"
-#include "sha256.h"
-#include "text.h"
 #include "wire.h"
 
 #define PATH_PREFIX   "/v1/journals"
+#define SNAPSHOTS     "snapshots/"
 #define LIST_MAX      (4 << 20)                      /* bytes of the list of journals */
 #define DISCARD_MAX   (4 * (size_t)COLLECT_BODY_MAX) /* bytes read of a body that is refused */
 #define HTTP_NO_SPACE 507
 
-enum route { ROUTE_NONE, ROUTE_LIST, ROUTE_CHANGES, ROUTE_CURSOR, ROUTE_TREE };
-
-struct exchange {
-    struct exchange_shared *shared;
-    struct MHD_Connection *connection;
-    enum route route;
-    char journal[JOURNAL_ID_SIZE];
-    struct buf body;
-    size_t discarded;
-    unsigned refused; /* the status, decided before the body was read; 0 not refused */
-    char why[512];
-};
-
-static const char *header(const struct exchange *exchange, const char *name)
+const char *exchange_header(const struct exchange *exchange, const char *name)
 {
     return MHD_lookup_connection_value(exchange->connection, MHD_HEADER_KIND, name);
 }
 
-static void refuse(struct exchange *exchange, unsigned status, const char *format, ...)
-    PRINTF_LIKE(3, 4);
-
-static void refuse(struct exchange *exchange, unsigned status, const char *format, ...)
+void exchange_refuse(struct exchange *exchange, unsigned status, const char *format, ...)
 {
     va_list args;
     exchange->refused = status;
@@ -55,8 +35,28 @@ static void refuse(struct exchange *exchange, unsigned status, const char *forma
     va_end(args);
 }
 
-static enum route find_route(const char *url, char journal[JOURNAL_ID_SIZE])
+/* "{generation}/parts/{number}" or "{generation}/commit". */
+static enum route find_snapshot(struct exchange *exchange, const char *path)
 {
+    char text[64]; /* two numbers and a word; longer is no path of ours */
+    if ((size_t)snprintf(text, sizeof text, "%s", path) >= sizeof text)
+        return ROUTE_NONE;
+    char *slash = strchr(text, '/');
+    if (!slash)
+        return ROUTE_NONE;
+    *slash = '\0';
+    if (num_parse_i64(text, 1, INT64_MAX - 1, &exchange->gen) != 0)
+        return ROUTE_NONE;
+    if (strcmp(slash + 1, "commit") == 0)
+        return ROUTE_COMMIT;
+    bool part = strncmp(slash + 1, "parts/", 6) == 0 &&
+                num_parse_i64(slash + 7, 1, INT64_MAX - 1, &exchange->part) == 0;
+    return part ? ROUTE_PART : ROUTE_NONE;
+}
+
+static enum route find_route(struct exchange *exchange, const char *url)
+{
+    char *journal = exchange->journal;
     static const struct {
         const char *name;
         enum route route;
@@ -77,10 +77,14 @@ static enum route find_route(const char *url, char journal[JOURNAL_ID_SIZE])
         return ROUTE_NONE;
     memcpy(journal, url + 1, len);
     journal[len] = '\0';
+    if (!collect_store_is_id(journal))
+        return ROUTE_NONE;
     for (size_t i = 0; i < ARRAY_LEN(routes); i++) {
         if (strcmp(slash + 1, routes[i].name) == 0)
-            return collect_store_is_id(journal) ? routes[i].route : ROUTE_NONE;
+            return routes[i].route;
     }
+    if (strncmp(slash + 1, SNAPSHOTS, sizeof SNAPSHOTS - 1) == 0)
+        return find_snapshot(exchange, slash + sizeof SNAPSHOTS);
     return ROUTE_NONE;
 }
 
@@ -99,7 +103,7 @@ static bool is_allowed(const struct exchange *exchange)
 {
     static const char scheme[] = "Bearer ";
     const char *token = exchange->shared->token;
-    const char *given = header(exchange, "Authorization");
+    const char *given = exchange_header(exchange, "Authorization");
     if (!token)
         return true;
     return given && strncmp(given, scheme, sizeof scheme - 1) == 0 &&
@@ -108,22 +112,22 @@ static bool is_allowed(const struct exchange *exchange)
 
 static const char *allowed_method(enum route route)
 {
-    return route == ROUTE_CHANGES ? "POST" : "GET";
+    return route == ROUTE_CHANGES || route == ROUTE_PART || route == ROUTE_COMMIT ? "POST" : "GET";
 }
 
 static void judge_head(struct exchange *exchange, const char *url, const char *method)
 {
     int64_t length;
-    exchange->route = find_route(url, exchange->journal);
-    const char *announced = header(exchange, "Content-Length");
+    exchange->route = find_route(exchange, url);
+    const char *announced = exchange_header(exchange, "Content-Length");
     if (!is_allowed(exchange))
-        refuse(exchange, 401, "a bearer token is needed");
+        exchange_refuse(exchange, 401, "a bearer token is needed");
     else if (exchange->route == ROUTE_NONE)
-        refuse(exchange, 404, "no such path");
+        exchange_refuse(exchange, 404, "no such path");
     else if (strcmp(method, allowed_method(exchange->route)) != 0)
-        refuse(exchange, 405, "this path takes %s", allowed_method(exchange->route));
+        exchange_refuse(exchange, 405, "this path takes %s", allowed_method(exchange->route));
     else if (announced && num_parse_i64(announced, 0, COLLECT_BODY_MAX, &length))
-        refuse(exchange, 413, "a body may have %d bytes", COLLECT_BODY_MAX);
+        exchange_refuse(exchange, 413, "a body may have %d bytes", COLLECT_BODY_MAX);
 }
 
 struct exchange *exchange_new(struct exchange_shared *shared, struct MHD_Connection *connection,
@@ -158,10 +162,10 @@ bool exchange_take(struct exchange *exchange, const char *bytes, size_t len)
 {
     struct exchange_shared *shared = exchange->shared;
     if (!exchange->refused && len > COLLECT_BODY_MAX - exchange->body.len) {
-        refuse(exchange, 413, "a body may have %d bytes", COLLECT_BODY_MAX);
+        exchange_refuse(exchange, 413, "a body may have %d bytes", COLLECT_BODY_MAX);
         release_body(exchange);
     } else if (!exchange->refused && len > EXCHANGE_BUFFERED_MAX - shared->buffered_bytes) {
-        refuse(exchange, 503, "too many bodies at one time");
+        exchange_refuse(exchange, 503, "too many bodies at one time");
         release_body(exchange);
     }
     if (exchange->refused) {
@@ -198,7 +202,7 @@ static struct MHD_Response *response_of(const struct buf *bytes)
     return MHD_create_response_from_buffer(bytes->len, bytes->data, MHD_RESPMEM_MUST_COPY);
 }
 
-static enum MHD_Result send_refusal(struct exchange *exchange)
+enum MHD_Result exchange_send_refusal(struct exchange *exchange)
 {
     struct buf text;
     buf_init(&text, sizeof exchange->why + 1);
@@ -210,7 +214,7 @@ static enum MHD_Result send_refusal(struct exchange *exchange)
 }
 
 /* The store failed: the sender keeps its rows and tries again. */
-static enum MHD_Result send_failure(struct exchange *exchange, const struct err *err)
+enum MHD_Result exchange_send_failure(struct exchange *exchange, const struct err *err)
 {
     unsigned status = err->code == ERR_NOTFOUND ? 404
                       : err->code == ERR_LIMIT  ? 403
@@ -222,14 +226,15 @@ static enum MHD_Result send_failure(struct exchange *exchange, const struct err 
                   err->text);
         collect_store_drop(exchange->shared->store, exchange->journal);
     }
-    refuse(exchange, status, "%s", err->text);
-    return send_refusal(exchange);
+    exchange_refuse(exchange, status, "%s", err->text);
+    return exchange_send_refusal(exchange);
 }
 
 /* The cursor as JSON in the body and in the headers that senders go by. */
-static enum MHD_Result send_cursor(struct exchange *exchange, unsigned status,
-                                   const struct mirror_cursor *cursor, bool brief)
+enum MHD_Result exchange_send_cursor(struct exchange *exchange, unsigned status,
+                                     const struct mirror *mirror, bool brief)
 {
+    const struct mirror_cursor *cursor = mirror_cursor(mirror);
     struct buf text;
     char number[32];
     buf_init(&text, 4096);
@@ -251,143 +256,10 @@ static enum MHD_Result send_cursor(struct exchange *exchange, unsigned status,
         (void)MHD_add_response_header(response, WIRE_EPOCH, number);
         (void)snprintf(number, sizeof number, WIRE_SUM_FORMAT, (unsigned long long)cursor->sum);
         (void)MHD_add_response_header(response, WIRE_SUM, number);
+        (void)snprintf(number, sizeof number, "%lld", (long long)mirror_generation(mirror));
+        (void)MHD_add_response_header(response, WIRE_GENERATION, number);
     }
     return send_answer(exchange, status, response, "application/json");
-}
-
-static bool take_number(struct exchange *exchange, const char *name, int64_t min, int64_t *out)
-{
-    const char *text = header(exchange, name);
-    if (text && num_parse_i64(text, min, INT64_MAX, out) == 0)
-        return true;
-    refuse(exchange, 400, "header %s: %s", name, text ? "not such a number" : "missing");
-    return false;
-}
-
-static bool take_sum(struct exchange *exchange, const char *name, uint64_t *out)
-{
-    const char *text = header(exchange, name);
-    if (text && wire_parse_sum(text, out))
-        return true;
-    refuse(exchange, 400, "header %s: %s", name, text ? "not 16 hexadecimal digits" : "missing");
-    return false;
-}
-
-static bool take_batch_headers(struct exchange *exchange, struct mirror_batch *batch)
-{
-    const char *journal = header(exchange, WIRE_JOURNAL);
-    batch->has_tree_sum = header(exchange, WIRE_TREE) != NULL;
-    if (!take_number(exchange, WIRE_EPOCH, 1, &batch->epoch) ||
-        !take_number(exchange, WIRE_FIRST, 1, &batch->first) ||
-        !take_number(exchange, WIRE_LAST, 1, &batch->last) ||
-        !take_sum(exchange, WIRE_PREV, &batch->prev_sum) ||
-        !take_sum(exchange, WIRE_SUM, &batch->last_sum) ||
-        (batch->has_tree_sum && !take_sum(exchange, WIRE_TREE, &batch->tree_sum)))
-        return false;
-    if (!journal || strcmp(journal, exchange->journal) != 0) {
-        refuse(exchange, 400, "header " WIRE_JOURNAL ": %s",
-               journal ? "not the journal of the path" : "missing");
-        return false;
-    }
-    if (batch->last < batch->first) {
-        refuse(exchange, 400, "header " WIRE_LAST ": lies before " WIRE_FIRST);
-        return false;
-    }
-    return true;
-}
-
-/* RFC 9530: of the bytes as sent, before decoding. Other algorithms beside it are let be. */
-static bool check_digest(struct exchange *exchange)
-{
-    static const char mark[] = "sha-256=:";
-    const char *text = header(exchange, "Content-Digest");
-    const char *at = text ? strstr(text, mark) : NULL;
-    const char *end = at ? strchr(at + sizeof mark - 1, ':') : NULL;
-    uint8_t ours[SHA256_SIZE];
-    struct buf theirs;
-    if (!end) {
-        refuse(exchange, 400, "header Content-Digest: %s",
-               text ? "has no sha-256=:...: in it" : "missing");
-        return false;
-    }
-    at += sizeof mark - 1;
-    buf_init(&theirs, 2 * SHA256_SIZE);
-    sha256(exchange->body.data, exchange->body.len, ours);
-    bool same = text_decode_base64(at, (size_t)(end - at), &theirs) == 0 &&
-                theirs.len == sizeof ours && memcmp(theirs.data, ours, sizeof ours) == 0;
-    buf_deinit(&theirs);
-    if (!same)
-        refuse(exchange, 400, "the body fails its Content-Digest");
-    return same;
-}
-
-/* Unpacked rows into `rows`, or a view of the body as it is. */
-static bool decode(struct exchange *exchange, struct buf *rows, struct mirror_batch *batch)
-{
-    struct err err = {0};
-    const char *encoding = header(exchange, "Content-Encoding");
-    if (!encoding || strcmp(encoding, "identity") == 0) {
-        batch->rows = exchange->body.data;
-        batch->len = exchange->body.len;
-        return true;
-    }
-    if (strcmp(encoding, "gzip") != 0) {
-        refuse(exchange, 415, "Content-Encoding '%.32s': only gzip and identity are known",
-               encoding);
-        return false;
-    }
-    int code = gzip_unpack(exchange->body.data, exchange->body.len, rows, &err);
-    if (code) {
-        refuse(exchange, code == ERR_LIMIT ? 413 : code == ERR_NOMEM ? 503 : 400, "%s", err.text);
-        return false;
-    }
-    batch->rows = rows->data;
-    batch->len = rows->len;
-    return true;
-}
-
-static enum MHD_Result apply(struct exchange *exchange, const struct mirror_batch *batch)
-{
-    struct err err = {0};
-    struct mirror *mirror;
-    enum mirror_outcome outcome;
-    struct collect_store *store = exchange->shared->store;
-    int code = collect_store_get(store, exchange->journal, true, &mirror, &err);
-    if (!code)
-        code = mirror_apply(mirror, batch, &outcome, &err);
-    if (code)
-        return send_failure(exchange, &err);
-    switch (outcome) {
-    case MIRROR_APPLIED:
-    case MIRROR_DUPLICATE:
-        return send_cursor(exchange, 200, mirror_cursor(mirror), true);
-    case MIRROR_CONFLICT:
-        log_warn("collect: journal '%s': batch %lld..%lld does not follow row %lld; refused",
-                 exchange->journal, (long long)batch->first, (long long)batch->last,
-                 (long long)mirror_cursor(mirror)->seq);
-        return send_cursor(exchange, 409, mirror_cursor(mirror), false);
-    case MIRROR_REFUSED:
-        break;
-    }
-    log_warn("collect: journal '%s': batch %lld..%lld refused: %s", exchange->journal,
-             (long long)batch->first, (long long)batch->last, err.text);
-    refuse(exchange, 422, "%s", err.text);
-    return send_refusal(exchange);
-}
-
-static enum MHD_Result answer_changes(struct exchange *exchange)
-{
-    struct mirror_batch batch = {0};
-    struct buf rows;
-    enum MHD_Result result;
-    buf_init(&rows, MIRROR_BATCH_BYTES_MAX);
-    if (take_batch_headers(exchange, &batch) && check_digest(exchange) &&
-        decode(exchange, &rows, &batch))
-        result = apply(exchange, &batch);
-    else
-        result = send_refusal(exchange);
-    buf_deinit(&rows);
-    return result;
 }
 
 static enum MHD_Result answer_cursor(struct exchange *exchange)
@@ -395,8 +267,8 @@ static enum MHD_Result answer_cursor(struct exchange *exchange)
     struct err err = {0};
     struct mirror *mirror;
     if (collect_store_get(exchange->shared->store, exchange->journal, false, &mirror, &err))
-        return send_failure(exchange, &err);
-    return send_cursor(exchange, 200, mirror_cursor(mirror), false);
+        return exchange_send_failure(exchange, &err);
+    return exchange_send_cursor(exchange, 200, mirror, false);
 }
 
 static enum MHD_Result answer_tree(struct exchange *exchange)
@@ -405,7 +277,7 @@ static enum MHD_Result answer_tree(struct exchange *exchange)
     int fd;
     int64_t size;
     if (collect_store_spool(exchange->shared->store, exchange->journal, &fd, &size, &err))
-        return send_failure(exchange, &err);
+        return exchange_send_failure(exchange, &err);
     struct MHD_Response *response = MHD_create_response_from_fd64((uint64_t)size, fd);
     if (!response)
         (void)close(fd); /* the answer fails anyway */
@@ -422,7 +294,7 @@ static enum MHD_Result answer_list(struct exchange *exchange)
     if (!code && !buf_ok(&lines))
         code = err_set(&err, ERR_NOMEM, 0, "cannot list journals: out of memory");
     if (code)
-        result = send_failure(exchange, &err);
+        result = exchange_send_failure(exchange, &err);
     else
         result = send_answer(exchange, 200, response_of(&lines), "application/x-ndjson");
     buf_deinit(&lines);
@@ -432,16 +304,20 @@ static enum MHD_Result answer_list(struct exchange *exchange)
 enum MHD_Result exchange_answer(struct exchange *exchange)
 {
     if (exchange->refused)
-        return send_refusal(exchange);
+        return exchange_send_refusal(exchange);
     switch (exchange->route) {
     case ROUTE_CHANGES:
-        return answer_changes(exchange);
+        return exchange_answer_changes(exchange);
     case ROUTE_CURSOR:
         return answer_cursor(exchange);
     case ROUTE_TREE:
         return answer_tree(exchange);
     case ROUTE_LIST:
         return answer_list(exchange);
+    case ROUTE_PART:
+        return exchange_answer_part(exchange);
+    case ROUTE_COMMIT:
+        return exchange_answer_commit(exchange);
     case ROUTE_NONE:
         break;
     }

@@ -32,7 +32,7 @@ static void continue_with_row(const struct format *format, const struct change *
                               struct buf *out)
 {
     size_t at = out->len;
-    row_write(out, format->folder, change);
+    row_write_snapshot(out, format->folder, change, format->gen);
     if (buf_ok(out))
         out->data[at] = ',';
 }
@@ -42,7 +42,11 @@ static void add_event(const struct format *format, const struct change *change, 
     char time[CLOCK_TEXT_SIZE];
     json_begin(out);
     json_cstr(out, "specversion", "1.0");
-    buf_addf(out, ",\"id\":\"%lld-%lld\"", (long long)change->epoch, (long long)change->seq);
+    if (format->gen) /* the entry's own row may have gone out before */
+        buf_addf(out, ",\"id\":\"%lld-%lld-%lld\"", (long long)change->epoch,
+                 (long long)format->gen, (long long)change->entry);
+    else
+        buf_addf(out, ",\"id\":\"%lld-%lld\"", (long long)change->epoch, (long long)change->seq);
     buf_addf(out, ",\"source\":\"urn:spoor:%s\"", format->journal);
     buf_addf(out, ",\"type\":\"spoor.%s\"", change_kind_name(change->kind));
     clock_format_ms(change->time_ms, time);
@@ -52,7 +56,7 @@ static void add_event(const struct format *format, const struct change *change, 
         json_str(out, "subject", change->path.at, change->path.len);
     json_cstr(out, "datacontenttype", "application/json");
     json_key(out, "data");
-    row_write(out, format->folder, change);
+    row_write_snapshot(out, format->folder, change, format->gen);
     if (out->len > 0)
         buf_truncate(out, out->len - 1); /* the row's newline */
     buf_add_str(out, "}\n");
@@ -63,7 +67,7 @@ void format_row(const struct format *format, const struct change *change, bool f
 {
     switch (format->kind) {
     case CONFIG_FORMAT_SPOOR:
-        row_write(out, format->folder, change);
+        row_write_snapshot(out, format->folder, change, format->gen);
         break;
     case CONFIG_FORMAT_NDJSON:
         buf_addf(out, "{\"journal\":\"%s\"", format->journal);
@@ -102,6 +106,10 @@ void format_add_url(struct buf *out, const char *url, const struct journal_info 
         }
         for (size_t i = 0; i < ARRAY_LEN(numbers) && !taken; i++)
             if (strncmp(url, numbers[i].name, strlen(numbers[i].name)) == 0) {
+                if (batch->gen) { /* a part's numbers are not those of rows */
+                    buf_add_i64(out, batch->gen);
+                    buf_add_char(out, '-');
+                }
                 buf_add_i64(out, numbers[i].value);
                 taken = strlen(numbers[i].name);
             }

@@ -15,6 +15,7 @@ struct format {
     enum config_format kind;
     const char *journal; /* id */
     const char *folder;
+    int64_t gen; /* not 0: rows tell of the entries in that generation of a snapshot */
 };
 
 /* A body is what begin, row by row, and end append; it may be ended after any row. */

@@ -5,6 +5,8 @@
  * A pause is probed slowly, since configurations get mended. Pure; any thread. */
 #include "retry.h"
 
+#include <stdarg.h>
+
 #define SHIFT_MAX 40 /* doublings after which any window is at its cap */
 
 const char *retry_action_name(enum retry_action action)
@@ -18,6 +20,16 @@ const char *retry_action_name(enum retry_action action)
         return "halve";
     case RETRY_PAUSE:
         return "pause";
+    case RETRY_REWIND:
+        return "rewind";
+    case RETRY_SNAPSHOT:
+        return "snapshot";
+    case RETRY_NEW_EPOCH:
+        return "new epoch";
+    case RETRY_NEW_ID:
+        return "new id";
+    case RETRY_RESTART:
+        return "restart";
     }
     return "?";
 }
@@ -38,44 +50,75 @@ static void decide(struct retry_decision *out, enum retry_action action, const c
     (void)snprintf(out->text, sizeof out->text, "%s", text); /* texts here are short */
 }
 
-/* The server's cursor against our journal. Behind: it lost rows we have forgotten. Beyond our
- * end, or with another sum: rows came from another copy of this journal. */
+static void decide_seq(struct retry_decision *out, enum retry_action action, int64_t seq,
+                       const char *format, ...) PRINTF_LIKE(4, 5);
+
+static void decide_seq(struct retry_decision *out, enum retry_action action, int64_t seq,
+                       const char *format, ...)
+{
+    va_list args;
+    out->action = action;
+    out->seq = seq;
+    va_start(args, format);
+    (void)vsnprintf(out->text, sizeof out->text, format, args); /* texts here are short */
+    va_end(args);
+}
+
+/* The server's epoch is ours: which of our rows does it stand at? */
+static void decide_row(const struct retry_ask *ask, int64_t seq, enum retry_sum sum,
+                       struct retry_decision *out)
+{
+    if (seq > ask->last_seq)
+        decide_seq(out, RETRY_NEW_EPOCH, ask->epoch,
+                   "the server holds row %lld, this journal ends at %lld: rows were lost here, it "
+                   "was restored from a backup, or a copy of it uploads too",
+                   (long long)seq, (long long)ask->last_seq);
+    else if (sum == RETRY_SUM_OTHER)
+        decide_seq(out, RETRY_NEW_EPOCH, ask->epoch,
+                   "the server's row %lld is not ours: rows were lost here, this journal was "
+                   "restored from a backup, or a copy of it uploads too",
+                   (long long)seq);
+    else if (seq < ask->floor)
+        decide_seq(out, RETRY_SNAPSHOT, 0,
+                   "the server stands at row %lld, and rows up to %lld are not kept any more",
+                   (long long)seq, (long long)ask->floor);
+    else if (sum != RETRY_SUM_SAME)
+        decide(out, RETRY_AGAIN, "the server's row cannot be compared with ours");
+    else if (seq < ask->acked)
+        decide_seq(out, RETRY_REWIND, seq,
+                   "the server has lost %lld rows: it stands at %lld, row %lld was acknowledged",
+                   (long long)(ask->acked - seq), (long long)seq, (long long)ask->acked);
+    else
+        decide_seq(out, RETRY_ACK, seq, "%s", "");
+}
+
+/* The server's cursor against our journal. An older epoch: we have begun another since. A newer
+ * one: somebody with our id has, and two that both began another each time would go on for ever, so
+ * the older one takes another name. */
 static void decide_cursor(const struct retry_ask *ask, int64_t epoch, int64_t seq,
                           enum retry_sum sum, struct retry_decision *out)
 {
-    char text[sizeof out->text];
-    if (seq == 0 && ask->acked == 0 && (epoch == 0 || epoch == ask->epoch)) {
-        decide(out, RETRY_ACK, "");
-        out->seq = 0;
-    } else if (epoch != 0 && epoch != ask->epoch) {
-        (void)snprintf(text, sizeof text,
-                       "the server holds epoch %lld of this journal, it is now at epoch %lld: a "
-                       "resync is needed",
-                       (long long)epoch, (long long)ask->epoch);
-        decide(out, RETRY_PAUSE, text);
-    } else if (seq < ask->acked) {
-        (void)snprintf(text, sizeof text,
-                       "the server has lost %lld rows: it stands at %lld, row %lld was "
-                       "acknowledged: a resync is needed",
-                       (long long)(ask->acked - seq), (long long)seq, (long long)ask->acked);
-        decide(out, RETRY_PAUSE, text);
-    } else if (seq > ask->last_seq) {
-        (void)snprintf(text, sizeof text,
-                       "the server holds row %lld, this journal ends at %lld: it was restored "
-                       "from a backup, or a copy of it uploads too: a resync is needed",
-                       (long long)seq, (long long)ask->last_seq);
-        decide(out, RETRY_PAUSE, text);
-    } else if (sum != RETRY_SUM_SAME) {
-        (void)snprintf(text, sizeof text,
-                       "the server's row %lld %s: a copy of this journal uploads too, or one was "
-                       "restored: a resync is needed",
-                       (long long)seq,
-                       sum == RETRY_SUM_OTHER ? "is not ours" : "cannot be compared with ours");
-        decide(out, RETRY_PAUSE, text);
-    } else {
-        decide(out, RETRY_ACK, "");
-        out->seq = seq;
-    }
+    if (epoch == 0 && ask->floor > 0)
+        decide_seq(out, RETRY_SNAPSHOT, 0,
+                   "the server holds nothing, and rows up to %lld are not kept any more",
+                   (long long)ask->floor);
+    else if (epoch == 0 && ask->acked > 0)
+        decide_seq(out, RETRY_REWIND, 0,
+                   "the server holds nothing, and row %lld was acknowledged: it has lost all",
+                   (long long)ask->acked);
+    else if (epoch == 0)
+        decide_seq(out, RETRY_ACK, 0, "%s", "");
+    else if (epoch < ask->epoch)
+        decide_seq(out, RETRY_SNAPSHOT, 0,
+                   "the server holds epoch %lld of this journal, it is now at epoch %lld",
+                   (long long)epoch, (long long)ask->epoch);
+    else if (epoch > ask->epoch)
+        decide_seq(out, RETRY_NEW_ID, epoch,
+                   "the server holds epoch %lld of this journal, which is only at %lld: it was "
+                   "restored from a backup, or a copy of it uploads too",
+                   (long long)epoch, (long long)ask->epoch);
+    else
+        decide_row(ask, seq, sum, out);
 }
 
 static void decide_handshake(const struct retry_ask *ask, const struct retry_answer *answer,
@@ -94,6 +137,12 @@ static void decide_success(const struct retry_ask *ask, const struct retry_answe
                            struct retry_decision *out)
 {
     bool other_epoch = answer->has_cursor && answer->epoch != ask->epoch;
+    if (ask->gen && !ask->commit) {
+        bool known = ask->ack == CONFIG_ACK_STATUS || answer->gen == ask->gen;
+        decide(out, known ? RETRY_ACK : RETRY_AGAIN,
+               known ? "" : "the answer does not confirm the part of the snapshot");
+        return;
+    }
     if (ask->ack == CONFIG_ACK_STATUS ||
         (answer->has_acked && answer->acked >= ask->last && !other_epoch)) {
         decide(out, RETRY_ACK, "");
@@ -110,6 +159,10 @@ static void decide_success(const struct retry_ask *ask, const struct retry_answe
 static void decide_conflict(const struct retry_ask *ask, const struct retry_answer *answer,
                             struct retry_decision *out)
 {
+    if (ask->gen && answer->has_cursor) {
+        decide(out, RETRY_RESTART, "the server does not go on with this snapshot");
+        return;
+    }
     if (!answer->has_cursor) {
         decide(out, answer->status == 409 ? RETRY_AGAIN : RETRY_PAUSE,
                "the server refuses the batch and names no cursor");
@@ -149,7 +202,7 @@ void retry_decide(const struct retry_ask *ask, const struct retry_answer *answer
         (void)snprintf(text, sizeof text, "the server answered %d", status);
         decide(out, is_worth_again(status) ? RETRY_AGAIN : RETRY_PAUSE, status ? text : "");
     }
-    if (out->action == RETRY_AGAIN) {
+    if (out->action == RETRY_AGAIN || out->action == RETRY_RESTART) {
         int64_t floor_ms =
             answer->retry_after_ms < ask->retry_max_ms ? answer->retry_after_ms : ask->retry_max_ms;
         out->delay_ms =

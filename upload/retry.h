@@ -11,6 +11,12 @@ enum retry_action {
     RETRY_AGAIN, /* the same bytes after `delay_ms` */
     RETRY_HALVE, /* too large: form the batch anew with half the rows */
     RETRY_PAUSE, /* refused until something changes: keep all, say so, try at `delay_ms` */
+    /* The server stands elsewhere (RULES 14, 18); `text` says how that is known. */
+    RETRY_REWIND,    /* it has lost rows: send again from what follows `seq` */
+    RETRY_SNAPSHOT,  /* rows cannot bring it up to date: send the tree whole */
+    RETRY_NEW_EPOCH, /* it holds rows that this journal never had: begin an epoch above `seq` */
+    RETRY_NEW_ID,    /* a newer journal of our name is there: leave it the name */
+    RETRY_RESTART,   /* it does not know this snapshot: begin another after `delay_ms` */
 };
 const char *retry_action_name(enum retry_action action);
 
@@ -22,6 +28,9 @@ struct retry_ask {
     bool handshake; /* GET cursor; otherwise a batch was posted */
     enum config_ack ack;
     int64_t epoch;
+    int64_t gen;         /* a part of this generation was posted; 0 none */
+    bool commit;         /* or its commit, and `last` is the row that the tree belongs to */
+    int64_t floor;       /* rows up to here cannot be sent: purged, or of an older epoch */
     int64_t acked;       /* of the consumer */
     int64_t last_seq;    /* of the journal */
     int64_t first, last; /* of the batch */
@@ -35,6 +44,7 @@ struct retry_answer {
     int64_t retry_after_ms; /* 0 none */
     bool has_acked;         /* Spoor-Acked was there */
     bool has_cursor;        /* and Spoor-Epoch and Spoor-Sum */
+    int64_t gen;            /* Spoor-Generation, 0 none */
     int64_t acked;
     int64_t epoch;
     enum retry_sum sum;

@@ -249,7 +249,7 @@ static char *put_flags(char *at, const struct change *change)
     return at;
 }
 
-void row_write(struct buf *out, const char *folder, const struct change *change)
+static void write_row(struct buf *out, const char *folder, const struct change *change, int64_t gen)
 {
     char *start = buf_extend(out, ROW_HEAD_MAX);
     if (!start)
@@ -291,8 +291,20 @@ void row_write(struct buf *out, const char *folder, const struct change *change)
         at = put_i64(at, change->entries);
     }
     at = put_flags(at, change);
+    at = put_number(at, ",\"snapshot\":", gen);
     at = put(at, "}\n");
     settle_reserved(out, start, at, ROW_TAIL_MAX);
+}
+
+void row_write(struct buf *out, const char *folder, const struct change *change)
+{
+    write_row(out, folder, change, 0);
+}
+
+void row_write_snapshot(struct buf *out, const char *folder, const struct change *change,
+                        int64_t gen)
+{
+    write_row(out, folder, change, gen);
 }
 
 void row_write_entry(struct buf *out, const struct reader_entry *entry)

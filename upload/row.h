@@ -12,6 +12,10 @@ struct reader_entry;
  * mode target id other entries partial replaced ignored state reason; absent where they say
  * nothing; *_b64 where the bytes are no UTF-8. */
 void row_write(struct buf *out, const char *folder, const struct change *change);
+/* The same with a key "snapshot": the row tells of an entry that was there when generation `gen` of
+ * a snapshot was taken. */
+void row_write_snapshot(struct buf *out, const char *folder, const struct change *change,
+                        int64_t gen);
 /* id path type size mtime mode target. */
 void row_write_entry(struct buf *out, const struct reader_entry *entry);
 

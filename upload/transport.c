@@ -350,6 +350,8 @@ static void take_headers(CURL *easy, struct transport_answer *answer)
         answer->has_epoch = num_parse_i64(text, 0, INT64_MAX, &answer->epoch) == 0;
     if (header_text(easy, WIRE_SUM, &text))
         answer->has_sum = wire_parse_sum(text, &answer->sum);
+    if (header_text(easy, WIRE_GENERATION, &text))
+        (void)num_parse_i64(text, 0, INT64_MAX - 1, &answer->gen); /* else it stays 0: none */
 }
 
 /* libcurl (7.88) also takes "HTTP/2" with any number behind it, and with none (status 0). */

@@ -34,6 +34,7 @@ struct transport_answer {
     int64_t acked; /* Spoor-Acked */
     int64_t epoch; /* Spoor-Epoch */
     uint64_t sum;  /* Spoor-Sum */
+    int64_t gen;   /* Spoor-Generation, 0 none */
     struct buf body;
 };
 

@@ -188,7 +188,7 @@ int64_t upload_acked(struct upload *upload, const char *folder)
     for (size_t i = 0; i < upload->count; i++) {
         if (strcmp(delivery_folder(upload->deliveries[i]), folder) == 0) {
             delivery_status(upload->deliveries[i], &status);
-            return status.acked;
+            return status.compared ? status.acked : -1;
         }
     }
     return -1;

@@ -24,6 +24,7 @@ struct upload_journal {
                        struct err *err);
     int (*ack)(void *ctx, const char *consumer, int64_t seq, struct err *err);
     int (*report)(void *ctx, const char *consumer, const char *error_or_empty, struct err *err);
+    int (*resync)(void *ctx, const struct journal_order *order, struct err *err);
 };
 
 enum upload_state {
@@ -39,8 +40,10 @@ struct upload_status {
     enum upload_state state;
     char folder[65]; /* the journal this is about */
     int64_t acked;
+    bool compared; /* a replica's server was asked since start whether it stands there */
     int64_t sent_rows, sent_batches, sent_bytes; /* since start, compressed bytes */
     int64_t failures;                            /* in a row */
+    int64_t snapshot_entries, snapshot_sent;     /* of the snapshot on its way; -1 none */
     int64_t next_try_wall_ms;                    /* 0 none */
     int http_status;                             /* of the last answer, 0 none */
     char error[512];                             /* last error, "" none */
@@ -65,7 +68,8 @@ void upload_close(struct upload *upload);
 /* One for each journal served; returns how many were filled. Any thread. */
 size_t upload_status(struct upload *upload, struct upload_status *out, size_t max);
 const char *upload_name(const struct upload *upload);
-/* The acknowledged seq of one journal, -1 when it does not serve that folder. Any thread. */
+/* The acknowledged seq of one journal, -1 when it does not serve that folder or the server was not
+ * asked yet: it may have lost what it had acknowledged. Any thread. */
 int64_t upload_acked(struct upload *upload, const char *folder);
 
 /* For `verify --server` and tests: GET {url}/v1/journals/{journal}/{what} with the section's

@@ -12,6 +12,10 @@
 #define WIRE_SUM     "Spoor-Sum"
 #define WIRE_TREE    "Spoor-Tree"
 #define WIRE_ACKED   "Spoor-Acked"
+#define WIRE_PARTS   "Spoor-Parts"
+#define WIRE_COUNT   "Spoor-Count"
+/* In answers: the newest generation of a snapshot that the server has heard of. */
+#define WIRE_GENERATION "Spoor-Generation"
 
 #define WIRE_SUM_DIGITS 16
 #define WIRE_SUM_FORMAT "%016llx"

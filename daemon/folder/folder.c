@@ -462,6 +462,12 @@ int folder_report(void *folder, const char *consumer, const char *error, struct 
     return post(folder, &request, err);
 }
 
+int folder_resync(void *folder, const struct journal_order *order, struct err *err)
+{
+    struct folder_request request = {.kind = REQUEST_RESYNC, .order = order};
+    return post(folder, &request, err);
+}
+
 int folder_set_consumers(struct folder *folder, const char *const *names, size_t count,
                          struct err *err)
 {

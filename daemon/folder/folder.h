@@ -89,6 +89,7 @@ int folder_store_batch(void *folder, const char *consumer, const struct journal_
                        struct err *err);
 int folder_ack(void *folder, const char *consumer, int64_t seq, struct err *err);
 int folder_report(void *folder, const char *consumer, const char *error, struct err *err);
+int folder_resync(void *folder, const struct journal_order *order, struct err *err);
 /* Makes the set of consumers these (adds new ones at 0, removes those that are configured no
  * more). Between open and start: the journal may not be open yet, so it is done by the thread. */
 int folder_set_consumers(struct folder *folder, const char *const *names, size_t count,

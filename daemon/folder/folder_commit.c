@@ -94,6 +94,28 @@ int folder_commit(struct folder *folder, struct err *err)
     return rc;
 }
 
+/* The journal's own orders concern every upload: each is woken to look. */
+static int resync(struct folder *folder, const struct journal_order *order, struct err *err)
+{
+    int rc = journal_resync(folder->journal, order, clock_wall_ms(), err);
+    const struct journal_info *info = journal_info(folder->journal);
+    if (rc != 0) {
+        return rc;
+    }
+    if (order->what == JOURNAL_NEW_EPOCH) {
+        log_warn("folder '%s': its journal begins epoch %lld with row %lld; servers get the tree "
+                 "anew",
+                 folder->config->name, (long long)info->epoch, (long long)info->last_seq + 1);
+        folder->notify.changed(folder->notify.ctx);
+    } else if (order->what == JOURNAL_NEW_ID) {
+        log_warn("folder '%s': its journal has a new id, %s; servers see a new journal and keep "
+                 "what they had under the old one",
+                 folder->config->name, info->id);
+        folder->notify.changed(folder->notify.ctx);
+    }
+    return 0;
+}
+
 static void serve(struct folder *folder, struct folder_request *request)
 {
     int64_t now_ms = clock_wall_ms();
@@ -115,9 +137,15 @@ static void serve(struct folder *folder, struct folder_request *request)
         request->rc =
             journal_consumer_error(journal, request->consumer, request->text, now_ms, err);
         break;
+    case REQUEST_RESYNC:
+        request->rc = resync(folder, request->order, err);
+        break;
     }
-    if (request->rc == ERR_IO || request->rc == ERR_FULL || request->rc == ERR_CORRUPT) {
+    bool copy_only = request->kind == REQUEST_RESYNC && request->order->what == JOURNAL_SNAPSHOT;
+    if (request->rc == ERR_IO || request->rc == ERR_CORRUPT ||
+        (request->rc == ERR_FULL && !copy_only)) {
         folder->needs_open = true;
+        folder->suspect |= request->rc == ERR_CORRUPT;
     }
 }
 

@@ -58,6 +58,19 @@ static int open_journal(struct folder *folder, struct err *err)
         log_warn("folder '%s': its state came from another machine; the journal has a new id",
                  folder->config->name);
     }
+    if (journal_info(folder->journal)->rolled_back) {
+        log_error(
+            "folder '%s': the journal's last commits are gone (its file was damaged, or is an "
+            "older copy); a new epoch is begun after row %lld, and servers get the tree anew",
+            folder->config->name, (long long)journal_info(folder->journal)->last_seq);
+    }
+    if (folder->suspect) {
+        const struct journal_order all = {.what = JOURNAL_CHECK};
+        rc = journal_resync(folder->journal, &all, 0, err);
+        if (rc != 0) {
+            return rc;
+        }
+    }
     struct tree_source source = journal_tree_source(folder->journal);
     rc = tree_new(&folder->tree, &source);
     if (rc != 0) {
@@ -183,8 +196,10 @@ int folder_open_parts(struct folder *folder, struct err *err)
             log_error("folder '%s': %s; the file was moved aside and a new journal is begun",
                       folder->config->name, why.text);
         }
+        folder->suspect = folder->suspect && rc != 0;
         rc = rc ? rc : open_journal(folder, err);
     }
+    folder->suspect = folder->suspect && rc != 0;
     rc = rc ? rc : apply_consumers(folder, err);
     rc = rc ? rc : rules_new(&folder->config->ignore, &folder->rules, err);
     rc = rc ? rc : disk_linux_open(folder->config->path, folder->watch, &folder->disk, err);

@@ -25,7 +25,7 @@ enum {
     FOLDER_COMMIT_EDITS = 10000,
 };
 
-enum folder_request_kind { REQUEST_BATCH, REQUEST_ACK, REQUEST_REPORT };
+enum folder_request_kind { REQUEST_BATCH, REQUEST_ACK, REQUEST_REPORT, REQUEST_RESYNC };
 
 /* A write that somebody else asked for; lies on the asker's stack until done. */
 struct folder_request {
@@ -33,6 +33,7 @@ struct folder_request {
     enum folder_request_kind kind;
     const char *consumer;
     const struct journal_batch *batch;
+    const struct journal_order *order;
     int64_t seq;
     const char *text;
     bool done;
@@ -78,6 +79,7 @@ struct folder {
     int32_t *unwatch; /* watches of directories that left the tree in this round */
     size_t unwatch_count, unwatch_cap;
     bool needs_open; /* journal, tree and disk are to be opened (again) */
+    bool suspect;    /* damage was met: all of the journal is checked when it is opened again */
     bool needs_scan;
     bool closing_gap; /* the scan after a gap is through; its names are not yet */
     int64_t closing_before_ns;

@@ -24,6 +24,7 @@ static void fail(struct folder *folder, const struct err *err)
 {
     back_off(folder);
     folder->needs_open = true;
+    folder->suspect |= err->code == ERR_CORRUPT;
     log_error("folder '%s': %s; trying again in %lld s", folder->config->name, err->text,
               (long long)(folder->retry_wait_ns / CLOCK_NS_PER_S));
     script_clear(folder->script);

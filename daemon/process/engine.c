@@ -20,7 +20,7 @@ struct link {
     struct engine *engine;
     size_t upload; /* indexes into the engine's arrays */
     size_t folder;
-    _Atomic int64_t acked; /* the highest that was committed since start */
+    _Atomic int64_t acked; /* what was committed last since start */
 };
 
 /* What a folder's thread gets as folder_notify.ctx. */
@@ -93,6 +93,16 @@ static int link_report(void *ctx, const char *consumer, const char *error, struc
     return folder_report(link->engine->folders[link->folder], consumer, error, err);
 }
 
+static int link_resync(void *ctx, const struct journal_order *order, struct err *err)
+{
+    struct link *link = ctx;
+    int rc = folder_resync(link->engine->folders[link->folder], order, err);
+
+    if (rc == 0 && (order->what == JOURNAL_REWIND || order->what == JOURNAL_SNAPSHOT))
+        atomic_store(&link->acked, order->what == JOURNAL_REWIND ? order->value : 0);
+    return rc;
+}
+
 /* ---- opening ---- */
 
 static int allocate(struct engine *engine, struct err *err)
@@ -154,6 +164,7 @@ static int open_upload(struct engine *engine, size_t index, struct err *err)
             .store_batch = link_store_batch,
             .ack = link_ack,
             .report = link_report,
+            .resync = link_resync,
         };
     }
     return upload_open(&engine->config->uploads[index], journals, count, &engine->uploads[index],

@@ -254,9 +254,12 @@ class Spoor:
         return {path_of(item): public(item) for item in self.objects("tree", *arguments)}
 
     def server_tree(self):
-        if not self.last_seq():
+        if not self.store_files():
             return {}  # nothing was sent: the server has not heard of the journal
-        journal = os.path.basename(self.store_files()[0])[:-3]
+        with open(os.path.join(self.top, "state", "docs", "journal.id"), encoding="utf-8") as lines:
+            return self.server_tree_of(dict(line.split() for line in lines)["id"])
+
+    def server_tree_of(self, journal):
         url = "http://127.0.0.1:%d/v1/journals/%s/tree" % (self.settings["port"], journal)
         with urllib.request.urlopen(url, timeout=CALL_LIMIT_S) as answer:
             return {path_of(item): public(item) for item in map(json.loads, answer)}

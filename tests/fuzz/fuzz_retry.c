@@ -51,6 +51,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     };
     struct retry_decision decision = {0};
 
+    ask.gen = ask.handshake ? 0 : take(&input, true) % 3;
+    ask.commit = ask.gen && (flags & 32);
+    answer.gen = take(&input, true) % 4;
+    ask.floor = take(&input, true) % 3 ? 0 : ask.acked / 8;
     ask.acked /= 4; /* room above it */
     ask.first = ask.acked + 1;
     ask.last = ask.first + take(&input, true);
@@ -62,11 +66,22 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     switch (decision.action) {
     case RETRY_ACK:
         FUZZ_CHECK(decision.seq >= 0 && decision.seq <= ask.last_seq);
-        FUZZ_CHECK(decision.seq >= ask.acked);
+        FUZZ_CHECK(decision.seq >= ask.acked || (ask.gen && !ask.commit));
         FUZZ_CHECK(answer.status >= 200 && answer.status <= 499);
         break;
     case RETRY_AGAIN:
     case RETRY_HALVE:
+        break;
+    case RETRY_RESTART:
+        FUZZ_CHECK(ask.gen);
+        break;
+    case RETRY_REWIND:
+        FUZZ_CHECK(decision.seq >= ask.floor && decision.seq < ask.acked);
+        break;
+    case RETRY_SNAPSHOT:
+    case RETRY_NEW_EPOCH:
+    case RETRY_NEW_ID:
+        FUZZ_CHECK(decision.text[0] && !ask.gen);
         break;
     case RETRY_PAUSE:
         FUZZ_CHECK(decision.text[0]);

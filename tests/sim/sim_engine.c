@@ -68,6 +68,12 @@ static int report(void *ctx, const char *consumer, const char *text, struct err 
     return serve(ctx, &request, err);
 }
 
+static int resync(void *ctx, const struct journal_order *order, struct err *err)
+{
+    struct folder_request request = {.kind = REQUEST_RESYNC, .order = order};
+    return serve(ctx, &request, err);
+}
+
 /* ---- life and death ---- */
 
 static void configure(const struct sim *sim, struct sim_engine *engine)
@@ -117,7 +123,8 @@ static int open_delivery(struct sim_engine *engine, struct err *err)
                                      .ctx = engine->folder,
                                      .store_batch = store_batch,
                                      .ack = acknowledge,
-                                     .report = report};
+                                     .report = report,
+                                     .resync = resync};
     shared->config = &engine->upload_config;
     shared->random = sim_random(&sim_world->random);
     batch_init(&shared->batch);

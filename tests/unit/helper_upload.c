@@ -43,6 +43,7 @@ void upload_rig_open(struct upload_rig *rig, const char *folder, const char *con
     pthread_mutex_init(&rig->lock, NULL);
     pthread_cond_init(&rig->changed, NULL);
     check(journal_open(rig->journal_dir, rig->folder, &rig->journal, &err), &err);
+    check(journal_set_indexed(rig->journal, &err), &err);
     if (consumer)
         check(journal_consumer_add(rig->journal, consumer, 0, &err), &err);
 }
@@ -106,6 +107,20 @@ static int report(void *ctx, const char *consumer, const char *text, struct err 
     return code;
 }
 
+static int resync(void *ctx, const struct journal_order *order, struct err *err)
+{
+    struct upload_rig *rig = ctx;
+    pthread_mutex_lock(&rig->lock);
+    int code = journal_resync(rig->journal, order, TIME_MS, err);
+    if (code == 0 && (order->what == JOURNAL_REWIND || order->what == JOURNAL_SNAPSHOT))
+        rig->acked = order->what == JOURNAL_REWIND ? order->value : 0;
+    if (code == 0)
+        rig->resyncs[order->what]++;
+    pthread_cond_broadcast(&rig->changed);
+    pthread_mutex_unlock(&rig->lock);
+    return code;
+}
+
 struct upload_journal upload_rig_ops(struct upload_rig *rig)
 {
     return (struct upload_journal){
@@ -115,6 +130,7 @@ struct upload_journal upload_rig_ops(struct upload_rig *rig)
         .store_batch = store_batch,
         .ack = ack,
         .report = report,
+        .resync = resync,
     };
 }
 
@@ -230,6 +246,18 @@ bool upload_rig_wait_report(struct upload_rig *rig, const char *part)
     bool done = is_reported(rig, part);
     if (!done)
         (void)fprintf(stderr, "waited for '%s', reported was '%s'\n", part, rig->reported);
+    pthread_mutex_unlock(&rig->lock);
+    return done;
+}
+
+bool upload_rig_wait_order(struct upload_rig *rig, enum journal_resync what)
+{
+    struct timespec deadline = deadline_30s();
+    int code = 0;
+    pthread_mutex_lock(&rig->lock);
+    while (!rig->resyncs[what] && code != ETIMEDOUT)
+        code = pthread_cond_timedwait(&rig->changed, &rig->lock, &deadline);
+    bool done = rig->resyncs[what] > 0;
     pthread_mutex_unlock(&rig->lock);
     return done;
 }

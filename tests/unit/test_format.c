@@ -17,7 +17,7 @@
 
 static const char *body(struct buf *out, enum config_format kind)
 {
-    const struct format format = {kind, "0f3c-9", "docs"};
+    const struct format format = {.kind = kind, .journal = "0f3c-9", .folder = "docs"};
     struct change change = {
         .seq = 1,
         .epoch = 7,

@@ -334,9 +334,29 @@ static void test_wake(void **state)
     wake_close(NULL);
 }
 
+static void opening_makes_a_private_file_and_keeps_one(void **state)
+{
+    struct place *place = *state;
+    struct stat st;
+
+    for (int round = 0; round < 2; round++) {
+        int fd = osfile_open(place->fd, "own", NULL);
+        assert_true(fd >= 0);
+        assert_int_equal(fstat(fd, &st), 0);
+        assert_int_equal(st.st_mode & 07777, 0600);
+        assert_int_equal(st.st_size, round ? 4 : 0);
+        assert_int_equal(write(fd, "kept", 4), 4);
+        assert_int_equal(close(fd), 0);
+    }
+    assert_int_equal(symlinkat("own", place->fd, "link"), 0);
+    assert_true(osfile_open(place->fd, "link", NULL) < 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(opening_makes_a_private_file_and_keeps_one, set_up,
+                                        tear_down),
         cmocka_unit_test_setup_teardown(test_private_dir, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_read_and_replace, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_big_file, set_up, tear_down),

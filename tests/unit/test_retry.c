@@ -89,6 +89,8 @@ static void every_status_of_a_handshake(void **state)
         enum retry_action expected = expect_bare(status, CONFIG_ACK_SEQUENCE);
         if (status == 413)
             expected = RETRY_PAUSE; /* there is no batch to halve */
+        if (status == 404)
+            expected = RETRY_REWIND; /* it has lost all that it had acknowledged */
         if (decision.action != expected)
             fail_msg("handshake status %d: %s instead of %s", status,
                      retry_action_name(decision.action), retry_action_name(expected));
@@ -136,21 +138,26 @@ struct cursor_row {
 static void cursors(void **state)
 {
     (void)state;
-    /* ours: epoch 7, acked 100, last row 500, batch 101..200 */
+    /* ours: epoch 7, rows 21..500, acked 100, batch 101..200 */
     static const struct cursor_row rows[] = {
         {7, 100, RETRY_SUM_SAME, RETRY_AGAIN, RETRY_ACK, 100, "follows its own cursor"},
         {7, 150, RETRY_SUM_SAME, RETRY_ACK, RETRY_ACK, 150, ""},
         {7, 200, RETRY_SUM_SAME, RETRY_ACK, RETRY_ACK, 200, ""},
         {7, 500, RETRY_SUM_SAME, RETRY_ACK, RETRY_ACK, 500, ""},
-        {7, 501, RETRY_SUM_UNKNOWN, RETRY_PAUSE, RETRY_PAUSE, 0, "ends at 500"},
-        {7, 501, RETRY_SUM_SAME, RETRY_PAUSE, RETRY_PAUSE, 0, "ends at 500"},
-        {7, 150, RETRY_SUM_OTHER, RETRY_PAUSE, RETRY_PAUSE, 0, "is not ours"},
-        {7, 100, RETRY_SUM_OTHER, RETRY_PAUSE, RETRY_PAUSE, 0, "is not ours"},
-        {7, 150, RETRY_SUM_UNKNOWN, RETRY_PAUSE, RETRY_PAUSE, 0, "cannot be compared"},
-        {7, 99, RETRY_SUM_SAME, RETRY_PAUSE, RETRY_PAUSE, 0, "lost 1 rows"},
-        {0, 0, RETRY_SUM_UNKNOWN, RETRY_PAUSE, RETRY_PAUSE, 0, "lost 100 rows"},
-        {6, 100, RETRY_SUM_SAME, RETRY_PAUSE, RETRY_PAUSE, 0, "epoch 6"},
-        {8, 0, RETRY_SUM_SAME, RETRY_PAUSE, RETRY_PAUSE, 0, "epoch 8"},
+        {7, 501, RETRY_SUM_UNKNOWN, RETRY_NEW_EPOCH, RETRY_NEW_EPOCH, 7, "ends at 500"},
+        {7, 501, RETRY_SUM_SAME, RETRY_NEW_EPOCH, RETRY_NEW_EPOCH, 7, "ends at 500"},
+        {7, 150, RETRY_SUM_OTHER, RETRY_NEW_EPOCH, RETRY_NEW_EPOCH, 7, "is not ours"},
+        {7, 100, RETRY_SUM_OTHER, RETRY_NEW_EPOCH, RETRY_NEW_EPOCH, 7, "is not ours"},
+        {7, 10, RETRY_SUM_OTHER, RETRY_NEW_EPOCH, RETRY_NEW_EPOCH, 7, "is not ours"},
+        {7, 150, RETRY_SUM_UNKNOWN, RETRY_AGAIN, RETRY_AGAIN, 0, "cannot be compared"},
+        {7, 99, RETRY_SUM_SAME, RETRY_REWIND, RETRY_REWIND, 99, "lost 1 rows"},
+        {7, 20, RETRY_SUM_SAME, RETRY_REWIND, RETRY_REWIND, 20, "lost 80 rows"},
+        {7, 19, RETRY_SUM_UNKNOWN, RETRY_SNAPSHOT, RETRY_SNAPSHOT, 0, "stands at row 19"},
+        {7, 0, RETRY_SUM_UNKNOWN, RETRY_SNAPSHOT, RETRY_SNAPSHOT, 0, "not kept"},
+        {0, 0, RETRY_SUM_UNKNOWN, RETRY_SNAPSHOT, RETRY_SNAPSHOT, 0, "holds nothing"},
+        {6, 100, RETRY_SUM_SAME, RETRY_SNAPSHOT, RETRY_SNAPSHOT, 0, "epoch 6"},
+        {6, 900, RETRY_SUM_UNKNOWN, RETRY_SNAPSHOT, RETRY_SNAPSHOT, 0, "epoch 6"},
+        {8, 0, RETRY_SUM_SAME, RETRY_NEW_ID, RETRY_NEW_ID, 8, "epoch 8"},
     };
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
         const struct cursor_row *row = &rows[i];
@@ -163,14 +170,16 @@ static void cursors(void **state)
         struct retry_decision decision;
         for (int status = 409; status <= 412; status += 3) {
             struct retry_ask ask = ask_post(CONFIG_ACK_SEQUENCE);
+            ask.floor = 20;
             answer.status = status;
             retry_decide(&ask, &answer, &decision);
             assert_int_equal(decision.action, row->post);
             assert_non_null(strstr(decision.text, row->says));
-            if (decision.action == RETRY_ACK)
+            if (decision.action != RETRY_AGAIN)
                 assert_int_equal(decision.seq, row->to);
         }
         struct retry_ask ask = ask_cursor();
+        ask.floor = 20;
         answer.status = 200;
         retry_decide(&ask, &answer, &decision);
         assert_int_equal(decision.action, row->handshake);
@@ -191,7 +200,54 @@ static void a_new_journal_finds_nothing_there(void **state)
     assert_int_equal(decision.seq, 0);
     ask.acked = 1;
     retry_decide(&ask, &answer, &decision);
-    assert_int_equal(decision.action, RETRY_PAUSE);
+    assert_int_equal(decision.action, RETRY_REWIND);
+    assert_int_equal(decision.seq, 0);
+    for (ask.acked = 0; ask.acked < 2; ask.acked++) { /* row 1 is gone */
+        ask.floor = 1;
+        retry_decide(&ask, &answer, &decision);
+        assert_int_equal(decision.action, RETRY_SNAPSHOT);
+    }
+}
+
+/* Of a snapshot: every status, and what confirms a part and the commit. */
+static void parts_and_commits(void **state)
+{
+    (void)state;
+    for (int commit = 0; commit < 2; commit++) {
+        struct retry_ask ask = ask_post(CONFIG_ACK_SEQUENCE);
+        struct retry_decision decision;
+        ask.gen = 5;
+        ask.commit = commit;
+        for (int status = 100; status <= 599; status++) {
+            struct retry_answer answer = {.status = status};
+            retry_decide(&ask, &answer, &decision);
+            assert_int_equal(decision.action, expect_bare(status, CONFIG_ACK_SEQUENCE));
+        }
+        struct retry_answer answer = {.status = 409, .has_cursor = true, .epoch = 7, .gen = 6};
+        retry_decide(&ask, &answer, &decision);
+        assert_int_equal(decision.action, RETRY_RESTART);
+        ask.failures = 20;
+        ask.random = 1234;
+        retry_decide(&ask, &answer, &decision);
+        assert_int_equal(decision.delay_ms, 1234); /* two that drop each other's keep a distance */
+        answer = (struct retry_answer){.status = 200, .has_acked = true, .has_cursor = true};
+        static const struct {
+            int64_t epoch, acked, gen;
+            bool part, commit;
+        } rows[] = {
+            {6, 3, 5, true, false},  {7, 200, 4, false, true}, {7, 200, 6, false, true},
+            {7, 200, 5, true, true}, {8, 200, 5, true, false}, {7, 199, 5, true, false},
+            {0, 0, 5, true, false},
+        };
+        for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+            answer.epoch = rows[i].epoch;
+            answer.acked = rows[i].acked;
+            answer.gen = rows[i].gen;
+            retry_decide(&ask, &answer, &decision);
+            bool confirmed = commit ? rows[i].commit : rows[i].part;
+            assert_int_equal(decision.action, confirmed ? RETRY_ACK : RETRY_AGAIN);
+        }
+    }
 }
 
 static void one_row_is_not_halved(void **state)
@@ -248,6 +304,7 @@ int main(void)
         cmocka_unit_test(confirmations),
         cmocka_unit_test(cursors),
         cmocka_unit_test(a_new_journal_finds_nothing_there),
+        cmocka_unit_test(parts_and_commits),
         cmocka_unit_test(one_row_is_not_halved),
         cmocka_unit_test(backoff_doubles_up_to_its_cap),
         cmocka_unit_test(retry_after_is_a_floor_with_a_cap),

@@ -397,31 +397,41 @@ static void the_stored_bytes_survive_a_restart(void **state)
 }
 
 /* The handshake finds a cursor; `acked` is what the consumer has before. */
-static void cursor_case(int64_t acked, const char *answer, const char *reported)
+static void cursor_case(int64_t acked, const char *answer, enum journal_resync order)
 {
-    const struct server_step steps[] = {{answer, false}};
+    const struct server_step steps[] = {{answer, false}, {NULL, true}};
     struct rig rig;
     rig_open(&rig, steps, ARRAY_LEN(steps), 20);
     struct upload_journal ops = upload_rig_ops(&rig.journal);
     if (acked)
         assert_int_equal(ops.ack(ops.ctx, "main", acked, &rig.err), 0);
-    rig.config.retry_max_ns = 3600 * CLOCK_NS_PER_S;
     start_upload(&rig);
-    assert_true(upload_rig_wait_report(&rig.journal, reported));
-    assert_int_equal(status_of(&rig).state, UPLOAD_PAUSED);
-    assert_int_equal(upload_acked(rig.upload, "docs"), acked);
-    assert_int_equal(server_count(rig.server), 1); /* no batch was sent */
+    assert_true(upload_rig_wait_order(&rig.journal, order));
+    assert_true(server_wait(rig.server, 2)); /* and it goes on at once */
     rig_close(&rig);
 }
 
 static void servers_that_know_another_story(void **state)
 {
     (void)state;
-    cursor_case(10, NOTHING_YET, "lost 10 rows");
+    cursor_case(10, NOTHING_YET, JOURNAL_REWIND);
     cursor_case(0,
                 "HTTP/1.1 200 OK\r\nSpoor-Acked: 5\r\nSpoor-Epoch: 3\r\n"
                 "Spoor-Sum: 0123456789abcdef\r\nContent-Length: 0\r\n\r\n",
-                "epoch 3");
+                JOURNAL_SNAPSHOT);
+    cursor_case(0,
+                "HTTP/1.1 200 OK\r\nSpoor-Acked: 5\r\nSpoor-Epoch: 9000000000000000\r\n"
+                "Spoor-Sum: 0123456789abcdef\r\nContent-Length: 0\r\n\r\n",
+                JOURNAL_NEW_ID);
+}
+
+static const char *cursor_of(char out[256], const struct journal_info *info, uint64_t sum)
+{
+    (void)snprintf(out, 256,
+                   "HTTP/1.1 200 OK\r\nSpoor-Acked: %lld\r\nSpoor-Epoch: %lld\r\n"
+                   "Spoor-Sum: %016llx\r\nContent-Length: 0\r\n\r\n",
+                   (long long)info->last_seq, (long long)info->epoch, (unsigned long long)sum);
+    return out;
 }
 
 static void a_cursor_with_a_wrong_sum_is_a_fork(void **state)
@@ -432,24 +442,29 @@ static void a_cursor_with_a_wrong_sum_is_a_fork(void **state)
     struct server_step steps[] = {{answer, false}};
     rig_open(&rig, steps, ARRAY_LEN(steps), 20);
     struct journal_info info = upload_rig_info(&rig.journal);
-    (void)snprintf(answer, sizeof answer,
-                   "HTTP/1.1 200 OK\r\nSpoor-Acked: 20\r\nSpoor-Epoch: %lld\r\n"
-                   "Spoor-Sum: %016llx\r\nContent-Length: 0\r\n\r\n",
-                   (long long)info.epoch, (unsigned long long)info.last_sum ^ 1);
+    (void)cursor_of(answer, &info, info.last_sum ^ 1);
     start_upload(&rig);
-    assert_true(upload_rig_wait_report(&rig.journal, "is not ours"));
-    assert_int_equal(rig.journal.acked, 0);
-    /* the right sum: everything is there already */
-    upload_close(rig.upload);
-    (void)snprintf(answer, sizeof answer,
-                   "HTTP/1.1 200 OK\r\nSpoor-Acked: 20\r\nSpoor-Epoch: %lld\r\n"
-                   "Spoor-Sum: %016llx\r\nContent-Length: 0\r\n\r\n",
-                   (long long)info.epoch, (unsigned long long)info.last_sum);
-    size_t before = server_count(rig.server);
+    assert_true(upload_rig_wait_order(&rig.journal, JOURNAL_NEW_EPOCH));
+    assert_true(upload_rig_wait_order(&rig.journal, JOURNAL_SNAPSHOT));
+    struct journal_info now = upload_rig_info(&rig.journal);
+    assert_true(now.epoch > info.epoch);
+    assert_int_equal(now.epoch_seq, 20);
+    assert_string_equal(now.id, info.id);
+    rig_close(&rig);
+}
+
+static void a_cursor_with_the_right_sum_needs_nothing(void **state)
+{
+    (void)state;
+    struct rig rig;
+    char answer[256];
+    struct server_step steps[] = {{answer, false}};
+    rig_open(&rig, steps, ARRAY_LEN(steps), 20);
+    struct journal_info info = upload_rig_info(&rig.journal);
+    (void)cursor_of(answer, &info, info.last_sum);
     start_upload(&rig);
     assert_true(upload_rig_wait_acked(&rig.journal, 20));
-    assert_int_equal(server_count(rig.server), before + 1);
-    assert_true(upload_rig_wait_report(&rig.journal, ""));
+    assert_int_equal(server_count(rig.server), 1);
     rig_close(&rig);
 }
 
@@ -564,7 +579,7 @@ static void journals_that_come_later(void **state)
     ops.dir = late;
     assert_int_equal(upload_open(&rig.config, &ops, 1, &rig.upload, &rig.err), 0);
     assert_int_equal(upload_start(rig.upload, &rig.err), 0);
-    assert_int_equal(upload_acked(rig.upload, "docs"), 0);
+    assert_int_equal(upload_acked(rig.upload, "docs"), -1);
     assert_int_equal(upload_acked(rig.upload, "other"), -1);
     upload_notify(rig.upload);
     upload_rig_commit(&rig.journal, 4, 0);
@@ -616,7 +631,14 @@ static void a_journal_begun_anew_is_noticed(void **state)
     pthread_mutex_unlock(&rig.journal.lock);
     upload_rig_commit(&rig.journal, 2, 0);
     upload_notify(rig.upload);
-    assert_true(upload_rig_wait_report(&rig.journal, "it is now at epoch"));
+    /* Not before the tree is whole. */
+    assert_true(server_wait(rig.server, 3));
+    assert_int_equal(rig.journal.resyncs[JOURNAL_SNAPSHOT], 0);
+    pthread_mutex_lock(&rig.journal.lock);
+    assert_int_equal(journal_set_indexed(rig.journal.journal, &rig.err), 0);
+    pthread_mutex_unlock(&rig.journal.lock);
+    upload_notify(rig.upload);
+    assert_true(upload_rig_wait_order(&rig.journal, JOURNAL_SNAPSHOT));
     rig_close(&rig);
 }
 
@@ -731,6 +753,7 @@ int main(void)
         cmocka_unit_test(the_stored_bytes_survive_a_restart),
         cmocka_unit_test(servers_that_know_another_story),
         cmocka_unit_test(a_cursor_with_a_wrong_sum_is_a_fork),
+        cmocka_unit_test(a_cursor_with_the_right_sum_needs_nothing),
         cmocka_unit_test(a_conflict_in_the_middle_moves_on),
         cmocka_unit_test(a_failed_acknowledgement_is_made_up_for),
         cmocka_unit_test(ndjson_goes_to_the_url_as_it_stands),

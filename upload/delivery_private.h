@@ -1,0 +1,77 @@
+/* delivery_private.h: what delivery*.c share. Nobody else includes it. */
+#ifndef SPOOR_DELIVERY_PRIVATE_H
+#define SPOOR_DELIVERY_PRIVATE_H
+
+#include "delivery.h"
+#include "err.h"
+#include "log.h"
+#include "osfile.h"
+#include "retry.h"
+
+struct reader;
+
+struct delivery {
+    struct upload_journal journal;
+    struct delivery_shared *shared;
+    struct reader *reader;       /* NULL: not open */
+    struct osfile_identity file; /* of the journal file behind `reader` */
+    struct journal_info info;
+    int64_t acked;
+    int64_t batch_last;               /* of the stored batch or part, 0 none */
+    struct journal_snapshot snapshot; /* on its way; gen 0: none */
+    int64_t confirmed;                /* by the server, perhaps not yet by the journal */
+    int64_t rows_cap;                 /* after 413: rows a batch at most, 0 none */
+    int64_t recut_rows;     /* after 413: what is stored of so many rows is not sent again */
+    int64_t server_gen;     /* the newest generation that the server told us of */
+    bool restart;           /* a snapshot that is on its way is to begin again */
+    int64_t resyncs;        /* snapshots begun since rows were last taken */
+    int64_t resync_mono_ns; /* the next not before */
+    bool synced;            /* the server's cursor was compared since the last failure */
+    bool gathered;          /* a small batch has waited long enough */
+    bool idle;              /* new rows make it due */
+    int64_t failures;
+    int64_t due_mono_ns;
+    char reported[512]; /* what the consumer table says */
+    struct log_limit log_limit;
+    struct upload_status status; /* guarded by shared->lock */
+};
+
+/* delivery.c */
+bool delivery_is_replica(const struct delivery *delivery);
+void delivery_set_state(struct delivery *delivery, enum upload_state state, int64_t wait_ms,
+                        const char *error_or_null);
+/* Due after `wait_ns`; INT64_MAX: when nudged. */
+void delivery_wait(struct delivery *delivery, int64_t wait_ns, bool idle);
+/* Says so in log, status and journal, and takes the next step after `wait_ms`. */
+void delivery_fail(struct delivery *delivery, bool pause, int64_t wait_ms, const char *text);
+/* Something of ours failed: the journal, its thread, the memory, or no answer came. */
+void delivery_fail_with(struct delivery *delivery, const struct err *err);
+void delivery_succeed(struct delivery *delivery);
+/* Records what the server has confirmed. A failure is dealt with here. */
+bool delivery_acknowledge(struct delivery *delivery, int64_t seq);
+/* 413: half the rows, and what is stored is not sent again. */
+void delivery_halve(struct delivery *delivery);
+uint64_t delivery_random(struct delivery *delivery);
+/* The bytes in shared->batch: those that were stored, if they are the next, or new ones, stored. */
+int delivery_take_batch(struct delivery *delivery, struct err *err);
+
+/* delivery_answer.c */
+/* Rows up to here are of no use to this consumer: gone, or, for a replica, of an older epoch. */
+int64_t delivery_floor(const struct delivery *delivery);
+/* What the answer in hand means for a request that was `ask`, whose first fields are the caller's.
+ * False: it could not be judged, which is dealt with here. */
+bool delivery_judge(struct delivery *delivery, struct retry_ask *ask, struct retry_decision *out);
+/* A refusal: again or pause, with the beginning of what the server said about it. */
+void delivery_refuse(struct delivery *delivery, const struct retry_decision *decision);
+
+/* delivery_resync.c */
+/* Does what a decision says that is neither an acknowledgement nor a failure. */
+void delivery_resync(struct delivery *delivery, const struct retry_decision *decision);
+/* The next step of a snapshot that is on its way. */
+void delivery_send_snapshot(struct delivery *delivery);
+/* Rows that nobody can send any more: the tree goes in their place. */
+void delivery_begin_snapshot(struct delivery *delivery, const char *why);
+/* Forgets a snapshot that rows have made needless; acknowledged stays. */
+bool delivery_drop_snapshot(struct delivery *delivery);
+
+#endif
