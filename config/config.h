@@ -61,6 +61,7 @@ enum config_backend {
     CONFIG_BACKEND_POLL,
 };
 enum config_format { CONFIG_FORMAT_SPOOR, CONFIG_FORMAT_NDJSON, CONFIG_FORMAT_CLOUDEVENTS };
+enum config_redirect { CONFIG_REDIRECT_OFF, CONFIG_REDIRECT_SAME_HOST };
 enum config_ack { CONFIG_ACK_SEQUENCE, CONFIG_ACK_STATUS };
 
 struct config_upload {
@@ -83,6 +84,16 @@ struct config_upload {
     char *client_cert;    /* PEM; "" none */
     char *client_key;     /* PEM; "" none */
     bool allow_http;      /* plain http beyond loopback */
+    char *pinned_key;     /* "sha256//BASE64" of the server's public key; "" none */
+    char *user;           /* basic authentication; "" none */
+    char *password_file;  /* of `user` */
+    char *proxy;          /* url; "" what the environment says */
+    char *proxy_user;     /* "" none */
+    char *proxy_password_file;
+    char *no_proxy;    /* hosts reached directly; "" what the environment says */
+    char *unix_socket; /* connects there whatever the url's host; "" TCP */
+    int64_t bandwidth; /* bytes a second sent at most, 0 no limit */
+    int64_t redirect;  /* enum config_redirect */
     int64_t line;
 };
 

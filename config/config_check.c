@@ -180,6 +180,31 @@ static int check_url(const struct config *config, size_t index, struct err *err)
     return 0;
 }
 
+/* NULL, or what does not go together; *key is where to look. */
+static const char *check_credentials(const struct config_upload *upload, const char **key)
+{
+    *key = "user";
+    if (!*upload->user != !*upload->password_file)
+        return "user and password_file go together";
+    if (strchr(upload->user, ':'))
+        return "user: it must not hold a colon";
+    if (*upload->user && *upload->token_file)
+        return "user and token_file exclude each other";
+    *key = "proxy_user";
+    if (!*upload->proxy_user != !*upload->proxy_password_file)
+        return "proxy_user and proxy_password_file go together";
+    if (strchr(upload->proxy_user, ':'))
+        return "proxy_user: it must not hold a colon";
+    *key = "proxy";
+    if (strchr(upload->proxy, '@'))
+        return "proxy: it must not hold a user or a password; see proxy_user and "
+               "proxy_password_file";
+    *key = "pinned_key";
+    if (*upload->pinned_key && strncmp(upload->pinned_key, "sha256//", 8) != 0)
+        return "pinned_key: it must begin with sha256//";
+    return NULL;
+}
+
 static int check_upload(const struct config *config, size_t index, struct err *err)
 {
     const struct config_upload *upload = &config->uploads[index];
@@ -206,6 +231,10 @@ static int check_upload(const struct config *config, size_t index, struct err *e
     if (*upload->client_key && !*upload->client_cert)
         return fault(config, SCOPE_UPLOAD, index, "client_key", err,
                      "client_key needs client_cert beside it");
+    const char *key;
+    const char *why = check_credentials(upload, &key);
+    if (why)
+        return fault(config, SCOPE_UPLOAD, index, key, err, "%s", why);
     return check_url(config, index, err);
 }
 

@@ -21,6 +21,7 @@
 static const char *const log_levels[] = {"error", "warn", "info", "debug", NULL};
 static const char *const backends[] = {"auto", "inotify", "fanotify", "poll", NULL};
 static const char *const formats[] = {"spoor", "ndjson", "cloudevents", NULL};
+static const char *const redirects[] = {"off", "same-host", NULL};
 static const char *const folds[] = {"off", "on", NULL};
 static const char *const acks[] = {"sequence", "status", NULL};
 
@@ -28,6 +29,7 @@ _Static_assert(LOG_ERROR == 0 && LOG_DEBUG == 3, "log_levels follows enum log_le
 _Static_assert(CONFIG_BACKEND_AUTO == 0 && CONFIG_BACKEND_POLL == 3, "backends follows its enum");
 _Static_assert(CONFIG_FORMAT_SPOOR == 0 && CONFIG_FORMAT_CLOUDEVENTS == 2,
                "formats follows its enum");
+_Static_assert(CONFIG_REDIRECT_OFF == 0 && CONFIG_REDIRECT_SAME_HOST == 1, "redirects follows");
 _Static_assert(CONFIG_ACK_SEQUENCE == 0 && CONFIG_ACK_STATUS == 1, "acks follows its enum");
 
 #define DAEMON(field)    .scope = SCOPE_DAEMON, .offset = offsetof(struct config_daemon, field)
@@ -129,6 +131,33 @@ const struct option config_options[] = {
      .flags = OPTION_SECRET,
      .help = "The key (PEM) of client_cert, which nobody else may read. Empty: the certificate's "
              "file holds it."},
+    {UPLOAD(pinned_key), .key = "pinned_key", .kind = KIND_STRING, .default_text = "",
+     .help = "The server must have this public key, whatever its certificate descends from: the "
+             "SHA-256 of its DER form in base64; several are separated by ;. Empty: any."},
+    {UPLOAD(user), .key = "user", .kind = KIND_STRING, .default_text = "",
+     .help = "User of HTTP basic authentication; password_file goes with it. Empty: none."},
+    {UPLOAD(password_file), .key = "password_file", .kind = KIND_PATH, .default_text = "",
+     .flags = OPTION_SECRET,
+     .help = "A file with the user's password, which nobody else may read."},
+    {UPLOAD(proxy), .key = "proxy", .kind = KIND_STRING, .default_text = "",
+     .help = "A proxy for this upload, as http://proxy.example.org:3128. Empty: what "
+             "https_proxy, http_proxy and all_proxy in the environment say."},
+    {UPLOAD(proxy_user), .key = "proxy_user", .kind = KIND_STRING, .default_text = "",
+     .help = "User at the proxy; proxy_password_file goes with it. Empty: none."},
+    {UPLOAD(proxy_password_file), .key = "proxy_password_file", .kind = KIND_PATH,
+     .default_text = "", .flags = OPTION_SECRET,
+     .help = "A file with the password at the proxy, which nobody else may read."},
+    {UPLOAD(no_proxy), .key = "no_proxy", .kind = KIND_STRING, .default_text = "",
+     .help = "Hosts that are reached without a proxy, separated by commas; * for all. Empty: what "
+             "no_proxy in the environment says."},
+    {UPLOAD(unix_socket), .key = "unix_socket", .kind = KIND_PATH, .default_text = "",
+     .help = "A unix socket to connect to, whatever the url's host. Empty: the network."},
+    {UPLOAD(bandwidth), .key = "bandwidth", .kind = KIND_BYTES, .default_text = "0",
+     RANGE(0, INT64_C(1) << 40), .help = "Bytes a second to send at most. 0: no limit."},
+    {UPLOAD(redirect), .key = "redirect", .kind = KIND_ENUM, .default_text = "off",
+     .choices = redirects,
+     .help = "Whether an answer that points elsewhere (307, 308) is followed: off, or same-host: "
+             "to another path of the same scheme, host and port."},
     {UPLOAD(allow_http), .key = "allow_http", .kind = KIND_BOOL, .default_text = "no",
      .help = "Take plain http to other machines too. Names, contents of rows and the token then "
              "travel in the clear."},

@@ -64,10 +64,16 @@ int endpoint_ports(const struct config_upload *config, uint16_t out[ENDPOINT_POR
     const char *const *names = tls ? https : http;
     size_t names_count = tls ? ARRAY_LEN(https) : ARRAY_LEN(http);
     int count = 0;
+    if (config->unix_socket && *config->unix_socket)
+        return 0;
     int code = read_port(config->url, false, &out[count], err);
     if (code)
         return code;
     count++;
+    if (config->proxy && *config->proxy) {
+        code = read_port(config->proxy, true, &out[count], err);
+        return code ? err_prefix(err, "proxy") : count + 1;
+    }
     if (endpoint_is_loopback(config->url))
         return count;
     for (size_t i = 0; i < names_count; i++) {

@@ -12,18 +12,17 @@
 #include <stdatomic.h>
 
 #include "config.h"
-#include "clock.h"
+#include "connection.h"
 #include "endpoint.h"
 #include "err.h"
 #include "num.h"
-#include "osfile.h"
 #include "text.h"
 #include "wire.h"
 
 #define POLL_MS       (3600 * 1000) /* only bounds one wait; curl's own timers are shorter */
 #define SEND_BUFFER   (256 << 10)
 #define EXCERPT_BYTES 160
-#define STALL_BYTES_S 1 /* below this rate for `timeout` a request is given up */
+#define REDIRECTS_MAX 3 /* one behind the other */
 
 struct transport {
     const struct config_upload *config;
@@ -58,17 +57,41 @@ void transport_answer_deinit(struct transport_answer *answer)
     buf_deinit(&answer->body);
 }
 
+/* The text of a page that a proxy or a server made for people: without tags, blanks drawn
+ * together. Returns bytes written. */
+static size_t page_text(const struct buf *body, char *out, size_t size)
+{
+    size_t len = 0;
+    bool tag = false;
+    for (size_t i = 0; i < body->len && len < size; i++) {
+        char c = body->data[i];
+        bool blank = tag || c == '<' || c == ' ' || c == '\t' || c == '\r' || c == '\n';
+        tag = c == '<' || (tag && c != '>');
+        if (!blank)
+            out[len++] = c;
+        else if (len > 0 && out[len - 1] != ' ')
+            out[len++] = ' ';
+    }
+    return len > 0 && out[len - 1] == ' ' ? len - 1 : len;
+}
+
 void transport_add_excerpt(struct buf *out, const struct transport_answer *answer)
 {
     const struct buf *body = &answer->body;
+    char page[EXCERPT_BYTES];
+    const char *text = body->data;
     size_t len = 0;
-    while (len < body->len && len < EXCERPT_BYTES && body->data[len] != '\n' &&
-           body->data[len] != '\r')
-        len++;
+    if (body->len > 0 && body->data[0] == '<') {
+        len = page_text(body, page, sizeof page);
+        text = page;
+    } else {
+        while (len < body->len && len < EXCERPT_BYTES && text[len] != '\n' && text[len] != '\r')
+            len++;
+    }
     if (len == 0)
         return;
     buf_add_str(out, ": ");
-    text_add_escaped(out, body->data, len);
+    text_add_escaped(out, text, len);
 }
 
 void transport_add_url(struct buf *out, const char *url, const char *journal, const char *what)
@@ -146,37 +169,6 @@ static size_t take_header(char *bytes, size_t size, size_t count, void *ctx)
     return len;
 }
 
-/* The token is read for each request: a rotated file needs no restart. */
-static int add_token(const struct config_upload *config, struct curl_slist **headers,
-                     struct err *err)
-{
-    struct buf line;
-    buf_init(&line, TRANSPORT_TOKEN_MAX + 64);
-    buf_add_str(&line, "Authorization: Bearer ");
-    size_t start = line.len;
-    int code = osfile_read_secret(config->token_file, TRANSPORT_TOKEN_MAX, &line, err);
-    if (code)
-        goto out;
-    bool bad = !buf_ok(&line) || line.len == start;
-    for (size_t i = start; i < line.len; i++)
-        bad = bad || line.data[i] <= ' ' || line.data[i] == 0x7f;
-    if (bad) {
-        code = err_set(err, ERR_INVALID, 0,
-                       "token file '%s': it must hold one token of printable ASCII",
-                       config->token_file);
-        goto out;
-    }
-    struct curl_slist *grown = curl_slist_append(*headers, line.data);
-    if (grown)
-        *headers = grown;
-    else
-        code = err_set(err, ERR_NOMEM, 0, "cannot form request: out of memory");
-
-out:
-    buf_deinit(&line);
-    return code;
-}
-
 static int make_headers(const struct transport *transport, const struct transport_request *request,
                         struct curl_slist **out, struct err *err)
 {
@@ -194,8 +186,8 @@ static int make_headers(const struct transport *transport, const struct transpor
                 code = err_set(err, ERR_NOMEM, 0, "cannot form request: out of memory");
         }
     }
-    if (!code && transport->config->token_file && *transport->config->token_file)
-        code = add_token(transport->config, &headers, err);
+    if (!code)
+        code = connection_add_token(transport->config, &headers, err);
     if (code)
         curl_slist_free_all(headers);
     else
@@ -203,55 +195,15 @@ static int make_headers(const struct transport *transport, const struct transpor
     return code;
 }
 
-static long ns_to_ms(int64_t ns)
-{
-    int64_t ms = ns / CLOCK_NS_PER_MS;
-    return ms < 1 ? 1 : ms > INT32_MAX ? INT32_MAX : (long)ms;
-}
-
-/* FACTS 7.6 gives each option's reason. An option that libcurl does not know would be a fault of
- * the build, so the results are or-ed and asked once. */
-static int set_connection(struct transport *transport)
-{
-    const struct config_upload *config = transport->config;
-    CURL *easy = transport->easy;
-    int64_t stall_s = (config->timeout_ns + CLOCK_NS_PER_S - 1) / CLOCK_NS_PER_S;
-    int bad = 0;
-    bad |= curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
-    bad |= curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
-    bad |= curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 0L);
-    bad |= curl_easy_setopt(easy, CURLOPT_NETRC, (long)CURL_NETRC_IGNORED);
-    bad |= curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_2TLS);
-    bad |= curl_easy_setopt(easy, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
-    bad |= curl_easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, 1L);
-    bad |= curl_easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, 2L);
-    bad |= curl_easy_setopt(easy, CURLOPT_TCP_KEEPALIVE, 1L);
-    bad |= curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, ns_to_ms(config->connect_timeout_ns));
-    bad |= curl_easy_setopt(easy, CURLOPT_LOW_SPEED_LIMIT, (long)STALL_BYTES_S);
-    bad |= curl_easy_setopt(easy, CURLOPT_LOW_SPEED_TIME,
-                            stall_s > INT32_MAX ? (long)INT32_MAX : (long)stall_s);
-    if (transport->loopback)
-        bad |= curl_easy_setopt(easy, CURLOPT_PROXY, "");
-    if (config->ca_file && *config->ca_file)
-        bad |= curl_easy_setopt(easy, CURLOPT_CAINFO, config->ca_file);
-    if (config->client_cert && *config->client_cert)
-        bad |= curl_easy_setopt(easy, CURLOPT_SSLCERT, config->client_cert);
-    if (config->client_key && *config->client_key)
-        bad |= curl_easy_setopt(easy, CURLOPT_SSLKEY, config->client_key);
-#if LIBCURL_VERSION_NUM >= 0x075700
-    /* A name that does not resolve would otherwise hold up the end of a request until its
-     * resolver thread is through (getaddrinfo cannot be cancelled). */
-    bad |= curl_easy_setopt(easy, CURLOPT_QUICK_EXIT, 1L);
-#endif
-    return bad;
-}
-
 static int set_up(struct transport *transport, const struct transport_request *request,
                   struct curl_slist *headers, struct sink *sink, struct err *err)
 {
     CURL *easy = transport->easy;
     transport->error[0] = '\0';
-    int bad = set_connection(transport);
+    int bad = 0;
+    int code = connection_set_up(easy, transport->config, transport->loopback, err);
+    if (code)
+        return code;
     bad |= curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, transport->error);
     bad |= curl_easy_setopt(easy, CURLOPT_USERAGENT, "spoor");
     bad |= curl_easy_setopt(easy, CURLOPT_URL, request->url);
@@ -362,8 +314,42 @@ static bool is_final(CURL *easy)
     return status >= 200 && status <= 999;
 }
 
-int transport_perform(struct transport *transport, const struct transport_request *request,
-                      struct transport_answer *answer, struct err *err)
+/* Whether two urls differ in their path and query alone. */
+static bool same_place(const char *one, const char *other)
+{
+    static const CURLUPart parts[] = {CURLUPART_SCHEME, CURLUPART_HOST, CURLUPART_PORT};
+    CURLU *x = curl_url(), *y = curl_url();
+    bool same = x && y && curl_url_set(x, CURLUPART_URL, one, 0) == CURLUE_OK &&
+                curl_url_set(y, CURLUPART_URL, other, 0) == CURLUE_OK;
+    for (size_t i = 0; i < ARRAY_LEN(parts) && same; i++) {
+        char *a = NULL, *b = NULL;
+        same = curl_url_get(x, parts[i], &a, CURLU_DEFAULT_PORT) == CURLUE_OK &&
+               curl_url_get(y, parts[i], &b, CURLU_DEFAULT_PORT) == CURLUE_OK &&
+               strcasecmp(a, b) == 0;
+        curl_free(a);
+        curl_free(b);
+    }
+    curl_url_cleanup(x);
+    curl_url_cleanup(y);
+    return same;
+}
+
+/* Where the answer in hand points, if it is to be followed: 307 and 308 keep method and body.
+ * Malloced. */
+static char *next_place(const struct transport *transport, const char *url, int status)
+{
+    char *place = NULL;
+    if (transport->config->redirect != CONFIG_REDIRECT_SAME_HOST ||
+        (status != 307 && status != 308) ||
+        curl_easy_getinfo(transport->easy, CURLINFO_REDIRECT_URL, &place) != CURLE_OK || !place ||
+        !same_place(url, place))
+        return NULL;
+    return strdup(place);
+}
+
+/* `next`: where the answer points, NULL: nowhere that is followed. */
+static int perform_once(struct transport *transport, const struct transport_request *request,
+                        struct transport_answer *answer, char **next, struct err *err)
 {
     struct curl_slist *headers = NULL;
     struct sink sink = {.request = request, .answer = answer};
@@ -390,10 +376,31 @@ int transport_perform(struct transport *transport, const struct transport_reques
         code = sink.code;
     else if (!code && result != CURLE_OK)
         code = describe(transport, result, &sink, request->url, err);
-    if (!code)
+    if (!code) {
         take_headers(transport->easy, answer);
+        *next = next_place(transport, request->url, answer->status);
+    }
     curl_easy_cleanup(transport->easy); /* lets go of the caller's memory, token included */
     transport->easy = NULL;
     curl_slist_free_all(headers);
+    return code;
+}
+
+int transport_perform(struct transport *transport, const struct transport_request *request,
+                      struct transport_answer *answer, struct err *err)
+{
+    struct transport_request step = *request;
+    char *url = NULL;
+    int code = 0;
+    for (int i = 0; i <= REDIRECTS_MAX; i++) {
+        char *next = NULL;
+        code = perform_once(transport, &step, answer, &next, err);
+        free(url);
+        url = next;
+        if (!next)
+            break;
+        step.url = next;
+    }
+    free(url);
     return code;
 }

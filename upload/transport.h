@@ -14,7 +14,6 @@ struct err;
 struct transport;
 
 #define TRANSPORT_ANSWER_MAX (1 << 20) /* bytes of an answer that is kept */
-#define TRANSPORT_TOKEN_MAX  8192      /* bytes of a token file */
 
 struct transport_request {
     const char *url;
@@ -51,8 +50,8 @@ int transport_perform(struct transport *transport, const struct transport_reques
 /* Ends the request in flight and refuses later ones. Any thread, at once. */
 void transport_cancel(struct transport *transport);
 
-/* For messages: ": " and the first line of what the server said, escaped; nothing when it said
- * nothing. At most TRANSPORT_EXCERPT_MAX bytes. */
+/* For messages: ": " and the first line of what the server said (of a page its text), escaped;
+ * nothing when it said nothing. At most TRANSPORT_EXCERPT_MAX bytes. */
 #define TRANSPORT_EXCERPT_MAX 1024
 void transport_add_excerpt(struct buf *out, const struct transport_answer *answer);
 

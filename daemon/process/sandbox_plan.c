@@ -266,14 +266,13 @@ static int add_upload(struct sandbox *sandbox, const struct config_upload *uploa
     for (size_t i = 0; i < ARRAY_LEN(dns_ports) && rc == 0; i++)
         if (!endpoint_is_loopback(upload->url))
             rc = add_port(sandbox, dns_ports[i], err);
-    if (rc == 0)
-        rc = add_file(sandbox, upload->token_file, SANDBOX_LIST | SANDBOX_READ, err);
-    if (rc == 0)
-        rc = add_file(sandbox, upload->ca_file, SANDBOX_LIST | SANDBOX_READ, err);
-    if (rc == 0)
-        rc = add_file(sandbox, upload->client_cert, SANDBOX_LIST | SANDBOX_READ, err);
-    if (rc == 0)
-        rc = add_file(sandbox, upload->client_key, SANDBOX_LIST | SANDBOX_READ, err);
+    const char *const files[] = {
+        upload->token_file,  upload->ca_file,       upload->client_cert,
+        upload->client_key,  upload->password_file, upload->proxy_password_file,
+        upload->unix_socket,
+    };
+    for (size_t i = 0; i < ARRAY_LEN(files) && rc == 0; i++)
+        rc = add_file(sandbox, files[i], SANDBOX_LIST | SANDBOX_READ, err);
     return rc;
 }
 

@@ -38,7 +38,7 @@ max_delay = {max_delay}
 backend = {backend}
 {folder_lines}
 [upload "main"]
-url = http://127.0.0.1:{port}
+url = {url}
 batch_delay = 20ms
 retry_min = 20ms
 retry_max = 200ms
@@ -122,7 +122,7 @@ class Spoor:
         self.user = user
         os.mkdir(self.folder)
         os.mkdir(self.outside)
-        self.settings = dict(top=self.top, folder=self.folder, settle=settle, port=0,
+        self.settings = dict(top=self.top, folder=self.folder, settle=settle, port=0, url=None,
                              max_delay=max_delay,
                              folder_lines=folder_lines, upload_lines=upload_lines, fold=fold,
                              backend=backend or OPTIONS.backend, log_level=log_level)
@@ -181,7 +181,8 @@ class Spoor:
 
     def write_config(self):
         with open(self.config, "w", encoding="utf-8") as out:
-            out.write(CONFIG.format(**self.settings))
+            url = self.settings["url"] or "http://127.0.0.1:%d" % self.settings["port"]
+            out.write(CONFIG.format(**{**self.settings, "url": url}))
 
     def server_start(self):
         self.server = Line([OPTIONS.bin, "collect", "--listen",

@@ -67,7 +67,9 @@ static bool spell(const struct sim *sim, const struct sim_place *place, char out
     while (at.dir) {
         bool brief = sim->told % 3 == 0 && at.name != SIM_NAME_RULES;
         struct bytes name = brief ? sim_short_name(at.name) : sim_name(&sim->disk, at.name);
-        (void)snprintf(out, SIM_PATH, "%.*s%s%s", (int)name.len, name.at, *rest ? "\\" : "", rest);
+        if (snprintf(out, SIM_PATH, "%.*s%s%s", (int)name.len, name.at, *rest ? "\\" : "", rest) >=
+            SIM_PATH)
+            return false; /* no directory of the simulation is so deep */
         (void)snprintf(rest, sizeof rest, "%s", out);
         if (at.dir == SIM_ROOT) {
             return true;

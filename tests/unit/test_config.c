@@ -232,6 +232,17 @@ static void test_urls(void **state)
                      0);
     assert_int_equal(parse_url("https://h/{jurnal}", "format = ndjson\n", &err), ERR_INVALID);
     assert_non_null(strstr(err.text, "{journal}"));
+    assert_int_equal(parse_url("https://h/", "user = ann\n", &err), ERR_INVALID);
+    assert_non_null(strstr(err.text, "password_file"));
+    assert_int_equal(parse_url("https://h/", "user = a:b\npassword_file = /p\n", &err),
+                     ERR_INVALID);
+    assert_int_equal(
+        parse_url("https://h/", "user = ann\npassword_file = /p\ntoken_file = /t\n", &err),
+        ERR_INVALID);
+    assert_int_equal(parse_url("https://h/", "proxy_user = ann\n", &err), ERR_INVALID);
+    assert_int_equal(parse_url("https://h/", "proxy = http://u:secret@p/\n", &err), ERR_INVALID);
+    assert_null(strstr(err.text, "secret"));
+    assert_int_equal(parse_url("https://h/", "pinned_key = AAAA\n", &err), ERR_INVALID);
 }
 
 static void test_limits(void **state)
@@ -322,7 +333,7 @@ static void test_show_json(void **state)
         assert_int_equal(sqlite3_reset(stmt), SQLITE_OK);
         at = end + 1;
     }
-    assert_int_equal(lines, 4 + 9 + 2 + 9 + 18 + 1);
+    assert_int_equal(lines, 4 + 9 + 2 + 9 + 28 + 1);
     assert_non_null(strstr(out.data, "{\"section\":\"folder\",\"name\":\"f\",\"key\":\"path\","
                                      "\"value\":\"/f\",\"origin\":\"c:5\"}\n"));
     assert_int_equal(sqlite3_finalize(stmt), SQLITE_OK);
@@ -391,7 +402,7 @@ static void test_example(void **state)
         b = strchr(b, '\n') + 1;
     }
     assert_int_equal(*a, *b);
-    assert_int_equal(set, 4 + 9 - 1 + 18 - 1); /* all but the two empty lists */
+    assert_int_equal(set, 4 + 9 - 1 + 28 - 1); /* all but the two empty lists */
     buf_deinit(&example);
     buf_deinit(&committed);
     buf_deinit(&as_it_is);
