@@ -12,6 +12,7 @@
 #include <sys/file.h>
 #include <sys/random.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 
 #include "buf.h"
 #include "err.h"
@@ -353,11 +354,13 @@ int osfile_spool(int dirfd, struct err *err)
 
 bool osfile_identify(const char *path, struct osfile_identity *out)
 {
-    struct stat st;
+    struct statx st;
 
-    if (stat(path, &st) != 0)
+    /* What the kernel knows already: a file system that hangs would keep us for ever. */
+    if (statx(AT_FDCWD, path, AT_STATX_DONT_SYNC, STATX_INO, &st) != 0)
         return false;
-    *out = (struct osfile_identity){.volume = st.st_dev, .low = st.st_ino};
+    *out = (struct osfile_identity){.volume = makedev(st.stx_dev_major, st.stx_dev_minor),
+                                    .low = st.stx_ino};
     return true;
 }
 

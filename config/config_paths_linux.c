@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <pwd.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 
 #include "buf.h"
 #include "config_option.h"
@@ -214,13 +215,14 @@ out:
     return rc;
 }
 
+/* Of what the kernel knows already: a file system that hangs would keep us for ever. */
 static int identify(int fd, struct identity *out)
 {
-    struct stat st;
+    struct statx st;
 
-    if (fstat(fd, &st) != 0)
+    if (statx(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_INO, &st) != 0)
         return errno;
-    *out = (struct identity){st.st_dev, st.st_ino};
+    *out = (struct identity){makedev(st.stx_dev_major, st.stx_dev_minor), st.stx_ino};
     return 0;
 }
 
@@ -385,8 +387,15 @@ static int check_files(const struct config *config, struct err *err)
     return 0;
 }
 
-/* A folder that is not there (a disk that is not mounted yet) is noted and keeps the identity 0:0,
- * which no directory has. */
+/* The file system fails, for a while perhaps: no fault of the configuration. */
+static bool is_trouble(int os)
+{
+    return os == EIO || os == ENOTCONN || os == ESTALE || os == ETIMEDOUT || os == EHOSTDOWN ||
+           os == EHOSTUNREACH || os == ENODEV || os == ENXIO;
+}
+
+/* A folder that is not there (a disk that is not mounted yet, a server that is down) is noted and
+ * keeps the identity 0:0, which no directory has. */
 static int identify_folder(const struct config *config, size_t index, struct identity *out,
                            struct buf *notes, struct err *err)
 {
@@ -394,7 +403,7 @@ static int identify_folder(const struct config *config, size_t index, struct ide
     int fd = -1;
     int rc = open_folder(config, index, &fd, &why);
 
-    if (rc == ERR_NOTFOUND) {
+    if (rc == ERR_NOTFOUND || (rc != 0 && is_trouble(why.os))) {
         if (notes)
             buf_addf(notes, "%s; it is waited for\n", why.text);
         return 0;

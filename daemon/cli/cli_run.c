@@ -22,7 +22,7 @@
 #include "osfile.h"
 #include "reader.h"
 
-#define STOP_TIMEOUT_NS (10 * CLOCK_NS_PER_S)
+#define STOP_TIMEOUT_NS (15 * CLOCK_NS_PER_S) /* longer than a daemon takes that is cut off */
 #define START_TEXT_MAX  1024
 #define START_PATH_MAX  4096
 #define START_PIPE_FD   3 /* the child's end; all above is closed */

@@ -150,6 +150,14 @@ static void print_trouble(const struct page *page, const struct status_folder *f
     struct buf line;
 
     buf_init(&line, STATUS_OUT_MAX);
+    if (folder->hung_ms > 0) {
+        char text[32];
+        num_human_duration(folder->hung_ms * CLOCK_NS_PER_MS, text);
+        buf_addf(&line, "the file system of '%s' has not answered for %s", folder->config->path,
+                 text);
+        add_warning(page, line.data ? line.data : "");
+        buf_reset(&line);
+    }
     /* Where nothing is watched by design nothing is missing. */
     if (folder->unwatched_dirs > 0 && strncmp(folder->backend, "poll", 4) != 0) {
         buf_addf(&line,
@@ -281,6 +289,8 @@ static void json_live_folder(struct buf *out, const struct status_folder *folder
     json_i64(out, "unreadable_dirs", folder->unreadable_dirs);
     json_i64(out, "unwatched_dirs", folder->unwatched_dirs);
     json_i64(out, "gaps", folder->gaps);
+    if (folder->hung_ms > 0)
+        json_i64(out, "hung_ms", folder->hung_ms);
     json_i64(out, "wal_bytes", folder->wal_bytes);
     json_i64(out, "scan_dirs", folder->scan_dirs);
     json_i64(out, "scan_entries", folder->scan_entries);

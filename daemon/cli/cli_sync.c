@@ -38,9 +38,10 @@ static void say_missing(const struct cli *cli, const struct config *config,
         const struct status_folder *folder = &view->folders[f];
         bool watching = strcmp(folder->state, "watching") == 0;
         int64_t dirty = folder->dirty_names + folder->dirty_dirs;
-        if (folder->live && (!watching || dirty > 0))
-            cli_say("  folder '%s': %s, %lld names and directories to look at%s%s",
+        if (folder->live && (!watching || dirty > 0 || folder->hung_ms > 0))
+            cli_say("  folder '%s': %s, %lld names and directories to look at%s%s%s",
                     folder->config->name, folder->state, (long long)dirty,
+                    folder->hung_ms > 0 ? ", and its file system does not answer" : "",
                     folder->error[0] ? ": " : "", folder->error);
         for (size_t u = 0; cli->uploaded && u < folder->upload_count; u++) {
             const struct status_upload *upload = &folder->uploads[u];

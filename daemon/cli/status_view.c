@@ -92,6 +92,7 @@ static void take_folder(struct status_view *view, const struct buf *json)
     folder->unreadable_dirs = pick_number(json, "$.unreadable_dirs");
     folder->unwatched_dirs = pick_number(json, "$.unwatched_dirs");
     folder->gaps = pick_number(json, "$.gaps");
+    folder->hung_ms = pick_number(json, "$.hung_ms");
     folder->wal_bytes = pick_number(json, "$.wal_bytes");
     folder->scan_dirs = pick_number(json, "$.scan_dirs");
     folder->scan_entries = pick_number(json, "$.scan_entries");

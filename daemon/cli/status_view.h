@@ -38,6 +38,7 @@ struct status_folder {
     char identity[STATUS_WORD_MAX]; /* "strong" or "weak" */
     int64_t directories, watches, dirty_names, dirty_dirs;
     int64_t unknown_names, unreadable_dirs, unwatched_dirs;
+    int64_t hung_ms; /* its file system has not answered for so long */
     int64_t gaps, scan_dirs, scan_entries, wal_bytes;
     bool journal; /* there is one that can be read: `info` is filled */
     char journal_error[STATUS_TEXT_MAX];

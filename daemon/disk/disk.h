@@ -62,6 +62,9 @@ struct watch;
  * watching: `watch` then gives -1). Thread-safe: scan workers and the folder's thread share it. */
 int disk_linux_open(const char *path, struct watch *watch, struct disk *out, struct err *err);
 void disk_linux_close(struct disk *disk);
+/* From now on each call writes the (monotonic) time of its beginning here, atomically: whoever waits
+ * for an answer of the file system can say for how long. NULL: nowhere. */
+void disk_linux_beat(struct disk *disk, int64_t *beat_ns);
 /* Type of the root's file system (statfs f_type). */
 int disk_linux_fs_type(struct disk *disk, int64_t *out, struct err *err);
 

@@ -16,6 +16,7 @@
 #include <sys/sysmacros.h>
 
 #include "buf.h"
+#include "clock.h"
 #include "err.h"
 #include "watch.h"
 
@@ -35,6 +36,7 @@
 struct disk_linux {
     char *path;
     struct watch *watch; /* NULL: nothing is watched */
+    int64_t *beat_ns;    /* NULL: nobody asks */
 };
 
 struct disk_dir {
@@ -52,6 +54,13 @@ struct list_entry {
     uint8_t type;
     char name[];
 };
+
+static void beat(void *ctx)
+{
+    const struct disk_linux *disk = ctx;
+    if (disk->beat_ns)
+        __atomic_store_n(disk->beat_ns, clock_mono_ns(), __ATOMIC_RELAXED);
+}
 
 static int64_t ns_of(struct statx_timestamp time)
 {
@@ -131,6 +140,7 @@ static enum disk_answer linux_open_root(void *ctx, struct disk_dir **out, struct
 {
     const struct disk_linux *disk = ctx;
     *out = NULL;
+    beat(ctx);
     /* The user may have named the folder by a symbolic link: here alone it is followed. */
     int fd = open_dir(AT_FDCWD, disk->path, 0);
     if (fd < 0) {
@@ -143,9 +153,9 @@ static enum disk_answer linux_open_root(void *ctx, struct disk_dir **out, struct
 static enum disk_answer linux_open(void *ctx, struct disk_dir *parent, struct bytes name,
                                    struct disk_dir **out, struct file_id *file, int *os)
 {
-    (void)ctx; /* the handle says it all */
     char text[DISK_NAME_MAX + 1];
     *out = NULL;
+    beat(ctx);
     *os = EINVAL;
     if (!name_text(name, text))
         return DISK_UNKNOWN;
@@ -187,10 +197,10 @@ static bool add_names(struct buf *names, const char *at, size_t len)
 
 static enum disk_answer linux_list(void *ctx, struct disk_dir *dir, struct buf *names, int *os)
 {
-    (void)ctx;
     char buffer[LIST_BUFFER_BYTES];
     long n = 0;
     *os = 0;
+    beat(ctx);
     if (dir->listed && lseek(dir->fd, 0, SEEK_SET) < 0)
         *os = errno;
     dir->listed = true;
@@ -243,6 +253,7 @@ static enum disk_answer linux_look(void *ctx, struct disk_dir *dir, struct bytes
     char text[DISK_NAME_MAX + 1];
     if (!name_text(name, text))
         return unknown(out, EINVAL);
+    beat(ctx);
     for (int i = 0; i < LOOK_RETRIES; i++) {
         struct statx st;
         if (statx(dir->fd, text, LOOK_FLAGS, LOOK_MASK, &st)) {
@@ -299,7 +310,7 @@ static int open_file(const struct disk_dir *dir, struct bytes name)
 
 static int linux_has_writer(void *ctx, struct disk_dir *dir, struct bytes name)
 {
-    (void)ctx;
+    beat(ctx);
     int fd = open_file(dir, name);
     if (fd < 0)
         return -1;
@@ -321,7 +332,7 @@ static int linux_has_writer(void *ctx, struct disk_dir *dir, struct bytes name)
 static enum disk_answer linux_read_file(void *ctx, struct disk_dir *dir, struct bytes name,
                                         size_t limit, struct buf *out, int *os)
 {
-    (void)ctx;
+    beat(ctx);
     int fd = open_file(dir, name);
     if (fd < 0) {
         *os = errno;
@@ -386,7 +397,7 @@ int disk_linux_open(const char *path, struct watch *watch, struct disk *out, str
         free(copy);
         return err_set(err, ERR_NOMEM, 0, "no memory for folder '%s'", path);
     }
-    *disk = (struct disk_linux){copy, watch};
+    *disk = (struct disk_linux){.path = copy, .watch = watch};
     *out = (struct disk){&linux_ops, disk};
     return 0;
 }
@@ -399,6 +410,12 @@ void disk_linux_close(struct disk *disk)
     free(own->path);
     free(own);
     *disk = (struct disk){0};
+}
+
+void disk_linux_beat(struct disk *disk, int64_t *beat_ns)
+{
+    struct disk_linux *own = disk->ctx;
+    own->beat_ns = beat_ns;
 }
 
 int disk_linux_fs_type(struct disk *disk, int64_t *out, struct err *err)

@@ -144,7 +144,7 @@ static int init_sync(struct folder *folder)
     }
     int rc = pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
     rc = rc ? rc : pthread_cond_init(&folder->wake_thread, &monotonic);
-    rc = rc ? rc : pthread_cond_init(&folder->wake_askers, NULL);
+    rc = rc ? rc : pthread_cond_init(&folder->wake_askers, &monotonic);
     (void)pthread_condattr_destroy(&monotonic); /* never fails on one that was initialised */
     return rc ? ERR_NOMEM : 0;
 }
@@ -241,6 +241,25 @@ static void free_consumers(struct folder *folder)
     folder->consumer_count = 0;
 }
 
+/* Waits for askers to be woken, at most until then. */
+static void wait_locked(struct folder *folder, int64_t until_ns)
+{
+    struct timespec until = {.tv_sec = (time_t)(until_ns / CLOCK_NS_PER_S),
+                             .tv_nsec = (long)(until_ns % CLOCK_NS_PER_S)};
+    (void)pthread_cond_timedwait(&folder->wake_askers, &folder->lock, &until); /* or its time */
+}
+
+bool folder_wait_end(struct folder *folder, int64_t deadline_mono_ns)
+{
+    pthread_mutex_lock(&folder->lock);
+    while (folder->own_started && !folder->ended && clock_mono_ns() < deadline_mono_ns) {
+        wait_locked(folder, deadline_mono_ns);
+    }
+    bool ended = !folder->own_started || folder->ended;
+    pthread_mutex_unlock(&folder->lock);
+    return ended;
+}
+
 void folder_close(struct folder *folder)
 {
     if (!folder) {
@@ -284,6 +303,17 @@ const char *folder_dir(const struct folder *folder)
 
 /* --- status --- */
 
+/* The thread is at work and has got no answer for long. */
+static int64_t hung_ms_locked(const struct folder *folder)
+{
+    int64_t beat_ns = __atomic_load_n(&folder->beat_ns, __ATOMIC_RELAXED);
+    if (beat_ns == 0 || folder->waiting_until_ns != 0 || folder->closed) {
+        return 0;
+    }
+    int64_t ms = (clock_mono_ns() - beat_ns) / CLOCK_NS_PER_MS;
+    return ms >= FOLDER_HUNG_MS ? ms : 0;
+}
+
 void folder_get_status(struct folder *folder, struct folder_status *out)
 {
     pthread_mutex_lock(&folder->lock);
@@ -291,6 +321,7 @@ void folder_get_status(struct folder *folder, struct folder_status *out)
     out->dirty_names = (int64_t)settle_name_count(folder->settle);
     out->dirty_dirs = (int64_t)settle_dir_count(folder->settle);
     out->unknown_names = (int64_t)settle_unknown_count(folder->settle);
+    out->hung_ms = hung_ms_locked(folder);
     pthread_mutex_unlock(&folder->lock);
 }
 
@@ -423,6 +454,23 @@ int folder_adopt(struct folder *folder, struct err *err)
 
 /* --- writes for others --- */
 
+/* Takes a request back that the folder's thread has not taken. */
+static bool withdraw_locked(struct folder *folder, struct folder_request *request)
+{
+    struct folder_request **at = &folder->requests;
+    while (*at && *at != request) {
+        at = &(*at)->next;
+    }
+    if (!*at) {
+        return false;
+    }
+    *at = request->next;
+    if (folder->requests_tail == &request->next) {
+        folder->requests_tail = at;
+    }
+    return true;
+}
+
 static int post(struct folder *folder, struct folder_request *request, struct err *err)
 {
     pthread_mutex_lock(&folder->lock);
@@ -433,10 +481,19 @@ static int post(struct folder *folder, struct folder_request *request, struct er
     *folder->requests_tail = request;
     folder->requests_tail = &request->next;
     pthread_cond_signal(&folder->wake_thread);
-    while (!request->done) {
-        pthread_cond_wait(&folder->wake_askers, &folder->lock);
+    while (!request->done && !(hung_ms_locked(folder) > 0 && withdraw_locked(folder, request))) {
+        /* Whoever asks for several folders must not wait for one that hangs (RULES 25). */
+        int64_t beat_ns = __atomic_load_n(&folder->beat_ns, __ATOMIC_RELAXED),
+                now = clock_mono_ns();
+        beat_ns = beat_ns > now - CLOCK_NS_PER_S ? beat_ns : now - CLOCK_NS_PER_S;
+        wait_locked(folder, beat_ns + FOLDER_HUNG_MS * CLOCK_NS_PER_MS);
     }
+    bool done = request->done;
     pthread_mutex_unlock(&folder->lock);
+    if (!done) {
+        return err_set(err, ERR_BUSY, 0, "folder '%s': its file system does not answer",
+                       folder->config->name);
+    }
     if (request->rc != 0 && err) {
         *err = request->err;
     }

@@ -29,6 +29,8 @@ enum folder_state {
 };
 const char *folder_state_name(enum folder_state state);
 
+#define FOLDER_HUNG_MS 3000 /* a file system that has not answered for so long is said to hang */
+
 struct folder_status {
     enum folder_state state;
     char name[65];
@@ -45,6 +47,7 @@ struct folder_status {
     int64_t gaps;           /* since start */
     bool gap_open;
     int64_t wal_bytes; /* of the journal's log; beyond FOLDER_WAL_LOUD_BYTES somebody holds it */
+    int64_t hung_ms;   /* the file system has not answered for so long; 0: it does answer */
     bool weak;         /* its file system's identities do not last (RULES 2) */
     int64_t scan_dirs, scan_entries; /* progress of the scan under way */
     char trouble[512]; /* the last name or directory that could not be read, and why */
@@ -63,6 +66,9 @@ int folder_open(const struct config_folder *config, const char *state_dir,
 int folder_start(struct folder *folder, struct err *err);
 /* Any thread, returns at once. The last commit is finished, nothing new is begun. */
 void folder_stop(struct folder *folder);
+/* After folder_stop(): waits until the folder's thread is through. False: it hangs in a call of the
+ * file system, and folder_close() would hang too. Any thread. */
+bool folder_wait_end(struct folder *folder, int64_t deadline_mono_ns);
 /* Joins and frees; NULL allowed. */
 void folder_close(struct folder *folder);
 
@@ -84,7 +90,8 @@ int folder_sync_done(struct folder *folder, uint64_t ticket, int64_t *seq, struc
 int folder_adopt(struct folder *folder, struct err *err);
 
 /* The writes of others, done by the folder's thread; block until committed. ERR_CANCELLED once the
- * folder stops. ctx is the folder: they fit struct upload_journal. */
+ * folder stops, ERR_BUSY when its file system hangs. ctx is the folder: they fit struct
+ * upload_journal. */
 int folder_store_batch(void *folder, const char *consumer, const struct journal_batch *batch,
                        struct err *err);
 int folder_ack(void *folder, const char *consumer, int64_t seq, struct err *err);

@@ -207,6 +207,7 @@ int folder_open_parts(struct folder *folder, struct err *err)
         return rc;
     }
     folder->disk_open = true;
+    disk_linux_beat(&folder->disk, &folder->beat_ns);
     struct observe_env env = {.disk = &folder->disk,
                               .tree = folder->tree,
                               .rules = folder->rules,

@@ -89,9 +89,10 @@ struct folder {
     int64_t scan_took_ns;
     int64_t poll_ns; /* unwatched directories are listed again; SETTLE_NEVER none */
     int64_t purge_not_before_ns;
-    bool root_lost; /* the journal is open, the folder is not there */
-    bool weak;      /* identities do not last on its file system (RULES 2) */
-    bool scanned;   /* a scan has been through since the journal was opened */
+    int64_t beat_ns; /* atomic: the latest call of the file system, or step, began */
+    bool root_lost;  /* the journal is open, the folder is not there */
+    bool weak;       /* identities do not last on its file system (RULES 2) */
+    bool scanned;    /* a scan has been through since the journal was opened */
 
     pthread_mutex_t lock;
     pthread_cond_t wake_thread; /* monotonic clock */
@@ -110,7 +111,8 @@ struct folder {
     uint64_t root_asked, root_answered; /* looks at the root: asked for by kernel or sync, done */
     bool had_trouble;                   /* since the directories in trouble were counted */
     bool touched;                       /* hints came in since the last batch */
-    bool closed;                        /* the thread has ended: nothing is accepted any more */
+    bool closed;                        /* the thread ends: nothing is accepted any more */
+    bool ended;                         /* it has, all but its return */
     int64_t waiting_until_ns;           /* the thread sleeps until then; 0: it does not sleep */
     struct folder_status status;
     char **consumers;

@@ -404,6 +404,7 @@ static bool step_purge(struct folder *folder)
 bool folder_step(struct folder *folder)
 {
     bool more = false;
+    __atomic_store_n(&folder->beat_ns, clock_mono_ns(), __ATOMIC_RELAXED);
     folder_serve_requests(folder);
     if (!step_open(folder) || !step_root(folder)) {
         return false;
@@ -510,6 +511,10 @@ void folder_end(struct folder *folder)
     refuse_requests(folder);
     folder_close_parts(folder);
     folder_set_state(folder, FOLDER_STOPPED, "");
+    pthread_mutex_lock(&folder->lock);
+    folder->ended = true;
+    pthread_cond_broadcast(&folder->wake_askers);
+    pthread_mutex_unlock(&folder->lock);
 }
 
 void *folder_thread(void *ctx)

@@ -32,6 +32,7 @@
 
 #define DAEMON_PATH_MAX 4096
 #define DAEMON_TEXT_MAX ((size_t)64 << 20) /* of a configuration, shown */
+#define EXIT_LEFT       1                  /* a folder that hangs was left behind */
 #define EXIT_FORCED     130                /* as a shell reports a program that SIGINT ended */
 
 struct daemon {
@@ -230,12 +231,30 @@ static int load_again(struct daemon *daemon, struct config **out, struct err *er
     return 0;
 }
 
+/* To close a folder is to wait for its thread, which may wait for a file system that hangs. */
+static int find_hung(const struct daemon *daemon, struct err *err)
+{
+    struct folder_status status;
+
+    for (size_t f = 0; f < engine_folder_count(daemon->engine); f++) {
+        folder_get_status(engine_folder(daemon->engine, f), &status);
+        if (status.hung_ms > 0)
+            return err_set(err, ERR_BUSY, 0,
+                           "folder '%s': its file system has not answered for %lld s, and would be "
+                           "waited for",
+                           status.name, (long long)(status.hung_ms / 1000));
+    }
+    return 0;
+}
+
 /* Parsed and checked whole first; the old configuration stays unless the new one runs. */
 static int reload(struct daemon *daemon, struct err *err)
 {
     struct config *config = NULL;
-    int rc = load_again(daemon, &config, err);
+    int rc = find_hung(daemon, err);
 
+    if (rc == 0)
+        rc = load_again(daemon, &config, err);
     if (rc != 0) {
         log_error("reload: %s; the old configuration stays", err->text);
         return rc;
@@ -245,6 +264,13 @@ static int reload(struct daemon *daemon, struct err *err)
         log_info("reload: nothing has changed; waiting uploads try again now");
         engine_retry(daemon->engine, SIZE_MAX);
         return 0;
+    }
+    engine_stop(daemon->engine);
+    if (!engine_wait_end(daemon->engine, clock_mono_ns() + DAEMON_FORCE_MS * CLOCK_NS_PER_MS)) {
+        log_error("reload: a folder hangs and cannot be opened again: stopping");
+        daemon->stopping = true;
+        config_free(config);
+        return err_set(err, ERR_BUSY, 0, "a folder hangs: the daemon stops");
     }
     engine_close(daemon->engine);
     daemon->engine = NULL;
@@ -457,6 +483,31 @@ static int serve(struct daemon *daemon, struct err *err)
     return 0;
 }
 
+/* How long a stop waits for folders: for one that hangs already not again as long. */
+static int64_t hang_ns(const struct engine *engine)
+{
+    struct folder_status status;
+    int64_t ms = DAEMON_FORCE_MS - DAEMON_STOP_MS;
+
+    for (size_t f = 0; f < engine_folder_count(engine); f++) {
+        folder_get_status(engine_folder(engine, f), &status);
+        if (status.hung_ms > 0)
+            ms = DAEMON_STOP_MS / 2;
+    }
+    return ms * CLOCK_NS_PER_MS;
+}
+
+/* A thread that waits for a file system cannot even be killed everywhere (FUSE, NFS): the kernel
+ * keeps the process until there is an answer. What others wait for is given up now; that thread
+ * never comes back from its call. */
+static void leave_behind(struct daemon *daemon)
+{
+    control_close(daemon->control);
+    log_error("stopped; process %d ends when the file system answers", (int)getpid());
+    (void)close(daemon->lock_fd); /* frees the lock: `spoor stop` returns */
+    _exit(EXIT_LEFT);
+}
+
 static void close_all(struct daemon *daemon)
 {
     int64_t began = clock_mono_ns();
@@ -469,6 +520,8 @@ static void close_all(struct daemon *daemon)
     if (daemon->control)
         barriers_refuse(daemon->barriers, daemon->control, "the daemon is stopping");
     if (daemon->engine) {
+        if (!engine_wait_end(daemon->engine, began + hang_ns(daemon->engine)))
+            leave_behind(daemon);
         engine_close(daemon->engine);
         log_info("stopped after %lld ms", (long long)((clock_mono_ns() - began) / CLOCK_NS_PER_MS));
     }

@@ -23,6 +23,7 @@ static void write_folder(struct buf *out, struct folder *folder)
     json_cstr(out, "error", status.error);
     json_cstr(out, "backend", status.backend ? status.backend : "");
     json_cstr(out, "identity", status.weak ? "weak" : "strong");
+    json_i64(out, "hung_ms", status.hung_ms);
     json_i64(out, "entries", status.entries);
     json_i64(out, "directories", status.directories);
     json_i64(out, "watches", status.watches);

@@ -12,6 +12,7 @@
 #include "config.h"
 #include "err.h"
 #include "folder.h"
+#include "log.h"
 #include "upload.h"
 #include "wake.h"
 
@@ -225,6 +226,21 @@ void engine_stop(struct engine *engine)
     for (size_t u = 0; u < engine->config->upload_count; u++)
         if (engine->uploads[u])
             upload_stop(engine->uploads[u]);
+}
+
+bool engine_wait_end(struct engine *engine, int64_t deadline_mono_ns)
+{
+    bool ended = true;
+
+    for (size_t f = 0; f < engine->config->folder_count; f++) {
+        if (folder_wait_end(engine->folders[f], deadline_mono_ns))
+            continue;
+        log_error("folder '%s': its file system hangs: it is left behind; what it has seen is "
+                  "committed",
+                  folder_name(engine->folders[f]));
+        ended = false;
+    }
+    return ended;
 }
 
 void engine_close(struct engine *engine)

@@ -24,6 +24,9 @@ int engine_start(struct engine *engine, struct err *err);
 /* Asks everything to end: the folders' last commits are finished, requests are abandoned. Returns
  * at once. */
 void engine_stop(struct engine *engine);
+/* After engine_stop(): waits until every folder's thread is through. False: one hangs in a call of
+ * its file system (logged), and engine_close() would hang too: the process can only end. */
+bool engine_wait_end(struct engine *engine, int64_t deadline_mono_ns);
 /* Stops, joins and frees; NULL allowed. */
 void engine_close(struct engine *engine);
 

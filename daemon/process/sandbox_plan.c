@@ -13,6 +13,7 @@
 #include "config.h"
 #include "endpoint.h"
 #include "err.h"
+#include "osfile.h"
 
 /* The system's own, for name resolution (getaddrinfo(3), nsswitch.conf(5)), TLS and the C library,
  * which loads parts of itself late. All of it is readable for anybody. */
@@ -177,9 +178,10 @@ static bool is_shared(const char *dir)
 /* Another file system begins here, or the root of one lies here. */
 static bool is_mount(const char *dir, const char *parent)
 {
-    struct stat here, above;
+    struct osfile_identity here, above;
 
-    return stat(dir, &here) == 0 && stat(parent, &above) == 0 && here.st_dev != above.st_dev;
+    return osfile_identify(dir, &here) && osfile_identify(parent, &above) &&
+           here.volume != above.volume;
 }
 
 /* ---- what a configuration names ---- */
