@@ -63,10 +63,11 @@ class Overflow(spoor.Case):
         gaps = [row for row in s.rows(last + 1) if row["kind"] == "gap"]
         self.assertEqual([row["state"] for row in gaps], ["open", "closed"])
         self.assertEqual(gaps[0]["reason"], "overflow")
-        # Two more, one soon after the other; and killed with the gap open.
-        self.overflow(s, backend, names)
-        self.overflow(s, backend, names)
-        s.check()
+        if backend == "inotify":  # two more, one soon after the other
+            self.overflow(s, backend, names)
+            self.overflow(s, backend, names)
+            s.check()
+        # Once more, and killed with the gap open.
         self.overflow(s, backend, names)
         s.kill9()
         s.start()
