@@ -1,11 +1,11 @@
-/* daemon.c: the whole process: lock, log, signals, control socket, reload and stop.
+/* daemon.c: the whole process: lock, log, signals, and the loop of its main thread until the stop.
  *
  * The main thread waits in one poll(2) without a timeout, for a signal, a control client or
  * progress that a `spoor sync` waits for: an idle daemon never wakes. The work is done by the
  * threads of the engine. Signals are blocked in every thread and read from a descriptor, but
  * while stopping: then SIGINT ends the process at once, and so does SIGALRM when the stop hangs.
  * Both are safe: what is committed stays, what is not was never promised. */
-#include "daemon.h"
+#include "daemon_private.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -17,40 +17,16 @@
 #include "buf.h"
 #include "clock.h"
 #include "config.h"
-#include "confine.h"
 #include "control.h"
-#include "daemon_status.h"
 #include "engine.h"
-#include "err.h"
 #include "folder.h"
-#include "json.h"
 #include "log.h"
 #include "osfile.h"
 #include "privilege.h"
-#include "reader.h"
-#include "wake.h"
 
 #define DAEMON_PATH_MAX 4096
-#define DAEMON_TEXT_MAX ((size_t)64 << 20) /* of a configuration, shown */
-#define EXIT_LEFT       1                  /* a folder that hangs was left behind */
-#define EXIT_FORCED     130                /* as a shell reports a program that SIGINT ended */
-
-struct daemon {
-    const struct daemon_options *options;
-    struct config *config;
-    int dirfd;
-    int lock_fd;
-    int log_fd; /* -1: stderr */
-    int signal_fd;
-    struct wake wake;
-    struct control *control;
-    struct engine *engine;
-    struct barriers *barriers;
-    struct confine confine;
-    int64_t started_mono_ns;
-    bool stopping;
-    struct err fatal; /* set when a reload left nothing to run */
-};
+#define EXIT_LEFT       1   /* a folder that hangs was left behind */
+#define EXIT_FORCED     130 /* as a shell reports a program that SIGINT ended */
 
 /* ---- the log ---- */
 
@@ -62,10 +38,8 @@ void daemon_log_path(const struct config *config, bool background, struct buf *o
         buf_addf(out, "%s/" DAEMON_LOG, config->daemon.state_dir);
 }
 
-/* Points the log where `config` says. Again on every reload, so that a rotated file is let go; the
- * descriptor's number stays, as other threads write to it meanwhile. On failure the old one stays.
- */
-static int set_log(struct daemon *daemon, const struct config *config, struct err *err)
+/* The descriptor's number stays, as other threads write to it meanwhile. */
+int daemon_set_log(struct daemon *daemon, const struct config *config, struct err *err)
 {
     struct buf path;
     int fd = -1;
@@ -157,43 +131,22 @@ static void arm_forced_exit(void)
     (void)alarm(DAEMON_FORCE_MS / 1000); /* gives the old alarm's rest: there was none */
 }
 
-/* ---- reload ---- */
-
-/* What `spoor config show` prints without the origins: equal when nothing has to change. */
-static void describe(const struct config *config, struct buf *out)
+static void handle_signals(struct daemon *daemon)
 {
-    struct buf shown;
+    struct signalfd_siginfo info;
+    struct err err = {0};
 
-    buf_init(&shown, out->limit);
-    config_show(config, true, &shown);
-    const char *at = shown.data ? shown.data : "";
-    while (*at) {
-        const char *end = strchrnul(at, '\n');
-        const char *origin = memmem(at, (size_t)(end - at), "\"origin\":", 9);
-        buf_add(out, at, (size_t)((origin ? origin : end) - at));
-        buf_add_char(out, '\n');
-        at = *end ? end + 1 : end;
+    while (read(daemon->signal_fd, &info, sizeof info) == (ssize_t)sizeof info) {
+        if (info.ssi_signo != SIGHUP)
+            daemon->stopping = true;
+        else if (!daemon->stopping)
+            (void)daemon_reload(daemon, &err); /* it has logged what it did */
     }
-    out->failed |= shown.failed;
-    buf_deinit(&shown);
 }
 
-static bool same_config(const struct config *x, const struct config *y)
-{
-    struct buf x_text, y_text;
+/* ---- life ---- */
 
-    buf_init(&x_text, DAEMON_TEXT_MAX);
-    buf_init(&y_text, DAEMON_TEXT_MAX);
-    describe(x, &x_text);
-    describe(y, &y_text);
-    bool same = buf_ok(&x_text) && buf_ok(&y_text) && x_text.len == y_text.len &&
-                memcmp(x_text.data, y_text.data, x_text.len) == 0;
-    buf_deinit(&x_text);
-    buf_deinit(&y_text);
-    return same;
-}
-
-static int open_engine(struct daemon *daemon, const struct config *config, struct err *err)
+int daemon_open_engine(struct daemon *daemon, const struct config *config, struct err *err)
 {
     int rc = engine_open(config, &daemon->wake, &daemon->engine, err);
 
@@ -208,202 +161,6 @@ static int open_engine(struct daemon *daemon, const struct config *config, struc
     }
     return rc;
 }
-
-static int load_again(struct daemon *daemon, struct config **out, struct err *err)
-{
-    struct config *config = NULL;
-    int rc = config_load(daemon->config->file, &config, err);
-
-    if (rc == 0)
-        rc = config_check_paths(config, NULL, err);
-    if (rc == 0 && strcmp(config->daemon.state_dir, daemon->config->daemon.state_dir) != 0)
-        rc = err_set(err, ERR_UNSUPPORTED, 0,
-                     "state_dir is another now: that takes a stop and a start");
-    if (rc == 0)
-        rc = confine_check(&daemon->confine, config, daemon->options->background, err);
-    if (rc == 0)
-        rc = set_log(daemon, config, err);
-    if (rc != 0) {
-        config_free(config);
-        return rc;
-    }
-    *out = config;
-    return 0;
-}
-
-/* To close a folder is to wait for its thread, which may wait for a file system that hangs. */
-static int find_hung(const struct daemon *daemon, struct err *err)
-{
-    struct folder_status status;
-
-    for (size_t f = 0; f < engine_folder_count(daemon->engine); f++) {
-        folder_get_status(engine_folder(daemon->engine, f), &status);
-        if (status.hung_ms > 0)
-            return err_set(err, ERR_BUSY, 0,
-                           "folder '%s': its file system has not answered for %lld s, and would be "
-                           "waited for",
-                           status.name, (long long)(status.hung_ms / 1000));
-    }
-    return 0;
-}
-
-/* Parsed and checked whole first; the old configuration stays unless the new one runs. */
-static int reload(struct daemon *daemon, struct err *err)
-{
-    struct config *config = NULL;
-    int rc = find_hung(daemon, err);
-
-    if (rc == 0)
-        rc = load_again(daemon, &config, err);
-    if (rc != 0) {
-        log_error("reload: %s; the old configuration stays", err->text);
-        return rc;
-    }
-    if (same_config(config, daemon->config)) {
-        config_free(config);
-        log_info("reload: nothing has changed; waiting uploads try again now");
-        engine_retry(daemon->engine, SIZE_MAX);
-        return 0;
-    }
-    engine_stop(daemon->engine);
-    if (!engine_wait_end(daemon->engine, clock_mono_ns() + DAEMON_FORCE_MS * CLOCK_NS_PER_MS)) {
-        log_error("reload: a folder hangs and cannot be opened again: stopping");
-        daemon->stopping = true;
-        config_free(config);
-        return err_set(err, ERR_BUSY, 0, "a folder hangs: the daemon stops");
-    }
-    engine_close(daemon->engine);
-    daemon->engine = NULL;
-    rc = open_engine(daemon, config, err);
-    if (rc == 0) {
-        struct config *old = daemon->config;
-        daemon->config = config;
-        config_free(old);
-        log_info("reload: the new configuration runs");
-    } else {
-        log_error("reload: %s; going back to the old configuration", err->text);
-        config_free(config);
-        (void)set_log(daemon, daemon->config, NULL); /* the new log file serves as well */
-        if (open_engine(daemon, daemon->config, &daemon->fatal) != 0) {
-            log_error("reload: the old configuration fails too: %s; stopping", daemon->fatal.text);
-            daemon->stopping = true;
-            return rc;
-        }
-    }
-    barriers_restart(daemon->barriers, daemon->engine, daemon->control);
-    return rc;
-}
-
-/* ---- control ---- */
-
-static void answer(struct daemon *daemon, uint64_t client, const char *error_or_null)
-{
-    struct buf line;
-
-    buf_init(&line, CONTROL_LINE_MAX);
-    json_begin(&line);
-    json_bool(&line, "ok", !error_or_null);
-    if (error_or_null)
-        json_cstr(&line, "error", error_or_null);
-    json_i64(&line, "pid", getpid());
-    json_end(&line);
-    control_answer(daemon->control, client, line.data ? line.data : "", line.len);
-    buf_deinit(&line);
-}
-
-static void answer_status(struct daemon *daemon, uint64_t client)
-{
-    struct buf line;
-
-    buf_init(&line, CONTROL_LINE_MAX);
-    daemon_status_write(&line, daemon->engine, daemon->config->file, daemon->started_mono_ns);
-    if (buf_ok(&line))
-        control_answer(daemon->control, client, line.data, line.len);
-    else
-        answer(daemon, client, "the answer is too long or memory ran out");
-    buf_deinit(&line);
-}
-
-static void handle_sync(struct daemon *daemon, uint64_t client, const char *request, size_t len)
-{
-    struct buf folder, uploaded;
-
-    buf_init(&folder, CONTROL_REQUEST_MAX);
-    buf_init(&uploaded, CONTROL_REQUEST_MAX);
-    /* Both may be absent: all folders, journaled only. */
-    (void)reader_json_get(request, len, "$.folder", &folder, NULL);
-    (void)reader_json_get(request, len, "$.uploaded", &uploaded, NULL);
-    barriers_add(daemon->barriers, daemon->engine, daemon->control, client,
-                 folder.data ? folder.data : "",
-                 uploaded.data && strcmp(uploaded.data, "true") == 0);
-    buf_deinit(&folder);
-    buf_deinit(&uploaded);
-}
-
-static void handle_adopt(struct daemon *daemon, uint64_t client, const char *request, size_t len)
-{
-    struct err err = {0};
-    struct buf name;
-    int rc = ERR_NOTFOUND;
-
-    buf_init(&name, CONTROL_REQUEST_MAX);
-    (void)err_set(&err, rc, 0, "adopt: the daemon watches no folder of that name"); /* unless */
-    if (reader_json_get(request, len, "$.folder", &name, NULL) == 0 && name.data)
-        for (size_t i = 0; i < engine_folder_count(daemon->engine); i++) {
-            struct folder *folder = engine_folder(daemon->engine, i);
-            if (strcmp(folder_name(folder), name.data) == 0)
-                rc = folder_adopt(folder, &err);
-        }
-    answer(daemon, client, rc == 0 ? NULL : err.text);
-    buf_deinit(&name);
-}
-
-static void handle_request(void *ctx, uint64_t client, const char *request, size_t len)
-{
-    struct daemon *daemon = ctx;
-    struct err err = {0};
-    struct buf verb;
-
-    buf_init(&verb, CONTROL_REQUEST_MAX);
-    if (!daemon->engine || daemon->stopping) {
-        answer(daemon, client, "the daemon is stopping");
-    } else if (reader_json_get(request, len, "$.do", &verb, &err) != 0 || !verb.data) {
-        answer(daemon, client, "the request is no JSON object with a \"do\"");
-    } else if (strcmp(verb.data, "status") == 0) {
-        answer_status(daemon, client);
-    } else if (strcmp(verb.data, "sync") == 0) {
-        handle_sync(daemon, client, request, len);
-    } else if (strcmp(verb.data, "stop") == 0) {
-        daemon->stopping = true;
-        answer(daemon, client, NULL);
-    } else if (strcmp(verb.data, "reload") == 0) {
-        answer(daemon, client, reload(daemon, &err) == 0 ? NULL : err.text);
-    } else if (strcmp(verb.data, "adopt") == 0) {
-        handle_adopt(daemon, client, request, len);
-    } else if (strcmp(verb.data, "retry") == 0) {
-        engine_retry(daemon->engine, SIZE_MAX);
-        answer(daemon, client, NULL);
-    } else {
-        answer(daemon, client,
-               "unknown request; known are status, sync, stop, reload, adopt and retry");
-    }
-    buf_deinit(&verb);
-}
-
-static void handle_signals(struct daemon *daemon)
-{
-    struct signalfd_siginfo info;
-    struct err err = {0};
-
-    while (read(daemon->signal_fd, &info, sizeof info) == (ssize_t)sizeof info) {
-        if (info.ssi_signo != SIGHUP)
-            daemon->stopping = true;
-        else if (!daemon->stopping)
-            (void)reload(daemon, &err); /* it has logged what it did */
-    }
-}
-
-/* ---- life ---- */
 
 static int take_lock(struct daemon *daemon, struct err *err)
 {
@@ -428,7 +185,7 @@ static int open_all(struct daemon *daemon, struct err *err)
     int rc = take_lock(daemon, err);
 
     if (rc == 0)
-        rc = set_log(daemon, daemon->config, err);
+        rc = daemon_set_log(daemon, daemon->config, err);
     if (rc == 0)
         rc = open_signals(daemon, err);
     if (rc == 0)
@@ -440,7 +197,7 @@ static int open_all(struct daemon *daemon, struct err *err)
     if (rc == 0)
         rc = confine_enter(&daemon->confine, daemon->config, daemon->options->background, err);
     if (rc == 0)
-        rc = open_engine(daemon, daemon->config, err);
+        rc = daemon_open_engine(daemon, daemon->config, err);
     return rc;
 }
 
@@ -476,7 +233,7 @@ static int serve(struct daemon *daemon, struct err *err)
             (void)wake_clear(&daemon->wake); /* whether or not: we look at the state itself */
         if (fds[0].revents)
             handle_signals(daemon);
-        control_serve(daemon->control, fds + 2, count, handle_request, daemon);
+        control_serve(daemon->control, fds + 2, count, daemon_answer_request, daemon);
         if (daemon->engine)
             barriers_check(daemon->barriers, daemon->engine, daemon->control);
     }

@@ -1,0 +1,107 @@
+/* daemon_control.c: what the command line asks of a daemon that runs, a line each way. Nothing
+ * here waits for a folder or a server. The main thread. */
+#include "daemon_private.h"
+
+#include "barrier.h"
+#include "buf.h"
+#include "config.h"
+#include "control.h"
+#include "daemon_status.h"
+#include "engine.h"
+#include "folder.h"
+#include "json.h"
+#include "reader.h"
+
+static void answer(struct daemon *daemon, uint64_t client, const char *error_or_null)
+{
+    struct buf line;
+
+    buf_init(&line, CONTROL_LINE_MAX);
+    json_begin(&line);
+    json_bool(&line, "ok", !error_or_null);
+    if (error_or_null)
+        json_cstr(&line, "error", error_or_null);
+    json_i64(&line, "pid", getpid());
+    json_end(&line);
+    control_answer(daemon->control, client, line.data ? line.data : "", line.len);
+    buf_deinit(&line);
+}
+
+static void answer_status(struct daemon *daemon, uint64_t client)
+{
+    struct buf line;
+
+    buf_init(&line, CONTROL_LINE_MAX);
+    daemon_status_write(&line, daemon->engine, daemon->config->file, daemon->started_mono_ns);
+    if (buf_ok(&line))
+        control_answer(daemon->control, client, line.data, line.len);
+    else
+        answer(daemon, client, "the answer is too long or memory ran out");
+    buf_deinit(&line);
+}
+
+static void handle_sync(struct daemon *daemon, uint64_t client, const char *request, size_t len)
+{
+    struct buf folder, uploaded;
+
+    buf_init(&folder, CONTROL_REQUEST_MAX);
+    buf_init(&uploaded, CONTROL_REQUEST_MAX);
+    /* Both may be absent: all folders, journaled only. */
+    (void)reader_json_get(request, len, "$.folder", &folder, NULL);
+    (void)reader_json_get(request, len, "$.uploaded", &uploaded, NULL);
+    barriers_add(daemon->barriers, daemon->engine, daemon->control, client,
+                 folder.data ? folder.data : "",
+                 uploaded.data && strcmp(uploaded.data, "true") == 0);
+    buf_deinit(&folder);
+    buf_deinit(&uploaded);
+}
+
+static void handle_adopt(struct daemon *daemon, uint64_t client, const char *request, size_t len)
+{
+    struct err err = {0};
+    struct buf name;
+    int rc = ERR_NOTFOUND;
+
+    buf_init(&name, CONTROL_REQUEST_MAX);
+    (void)err_set(&err, rc, 0, "adopt: the daemon watches no folder of that name"); /* unless */
+    if (reader_json_get(request, len, "$.folder", &name, NULL) == 0 && name.data)
+        for (size_t i = 0; i < engine_folder_count(daemon->engine); i++) {
+            struct folder *folder = engine_folder(daemon->engine, i);
+            if (strcmp(folder_name(folder), name.data) == 0)
+                rc = folder_adopt(folder, &err);
+        }
+    answer(daemon, client, rc == 0 ? NULL : err.text);
+    buf_deinit(&name);
+}
+
+void daemon_answer_request(void *ctx, uint64_t client, const char *request, size_t len)
+{
+    struct daemon *daemon = ctx;
+    struct err err = {0};
+    struct buf verb;
+
+    buf_init(&verb, CONTROL_REQUEST_MAX);
+    if (!daemon->engine || daemon->stopping) {
+        answer(daemon, client, "the daemon is stopping");
+    } else if (reader_json_get(request, len, "$.do", &verb, &err) != 0 || !verb.data) {
+        answer(daemon, client, "the request is no JSON object with a \"do\"");
+    } else if (strcmp(verb.data, "status") == 0) {
+        answer_status(daemon, client);
+    } else if (strcmp(verb.data, "sync") == 0) {
+        handle_sync(daemon, client, request, len);
+    } else if (strcmp(verb.data, "stop") == 0) {
+        daemon->stopping = true;
+        answer(daemon, client, NULL);
+    } else if (strcmp(verb.data, "reload") == 0) {
+        answer(daemon, client, daemon_reload(daemon, &err) == 0 ? NULL : err.text);
+    } else if (strcmp(verb.data, "adopt") == 0) {
+        handle_adopt(daemon, client, request, len);
+    } else if (strcmp(verb.data, "retry") == 0) {
+        engine_retry(daemon->engine, SIZE_MAX);
+        answer(daemon, client, NULL);
+    } else {
+        answer(daemon, client,
+               "unknown request; known are status, sync, stop, reload, adopt and retry");
+    }
+    buf_deinit(&verb);
+}
