@@ -29,7 +29,6 @@ int delivery_new(struct delivery_shared *shared, const struct upload_journal *jo
         return err_set(err, ERR_NOMEM, 0, "cannot set up delivery: out of memory");
     delivery->shared = shared;
     delivery->journal = *journal;
-    delivery->status.snapshot_entries = -1;
     delivery->status.compared = !delivery_is_replica(delivery);
     (void)snprintf(delivery->status.folder, sizeof delivery->status.folder, "%s",
                    journal->folder); /* names are shorter (CONFIG_NAME_MAX) */
@@ -79,8 +78,6 @@ void delivery_set_state(struct delivery *delivery, enum upload_state state, int6
     status->state = state;
     status->acked = delivery->acked;
     status->compared |= delivery->synced;
-    status->snapshot_entries = delivery->snapshot.gen ? delivery->snapshot.entries : -1;
-    status->snapshot_sent = delivery->snapshot.sent;
     status->failures = delivery->failures;
     status->next_try_wall_ms = wall_ms;
     if (error)

@@ -43,7 +43,6 @@ struct upload_status {
     bool compared; /* a replica's server was asked since start whether it stands there */
     int64_t sent_rows, sent_batches, sent_bytes; /* since start, compressed bytes */
     int64_t failures;                            /* in a row */
-    int64_t snapshot_entries, snapshot_sent;     /* of the snapshot on its way; -1 none */
     int64_t next_try_wall_ms;                    /* 0 none */
     int http_status;                             /* of the last answer, 0 none */
     char error[512];                             /* last error, "" none */

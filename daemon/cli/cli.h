@@ -77,6 +77,10 @@ struct reader *cli_open_reader(const struct config *config, const struct config_
                                int *code);
 /* Prints "spoor: text" to stderr, terminal-safe, and gives the exit code for err->code. */
 int cli_fail(const struct err *err);
+/* The same for a failure of reading a folder's journal: damage is told to the daemon, if one runs,
+ * which moves the file aside and begins anew. */
+int cli_fail_reading(const struct config *config, const struct config_folder *folder,
+                     const struct err *err);
 void cli_say(const char *format, ...) PRINTF_LIKE(1, 2);
 /* Each newline-terminated line of the buffer, after "spoor: ". */
 void cli_say_lines(const struct buf *lines);

@@ -8,12 +8,16 @@
 #include <stdarg.h>
 
 #include "buf.h"
+#include "clock.h"
 #include "config.h"
+#include "control.h"
 #include "err.h"
+#include "json.h"
 #include "reader.h"
 #include "text.h"
 
-#define SAY_MAX        2048 /* bytes of a message before escaping */
+#define CHECK_WAIT_NS  (5 * CLOCK_NS_PER_S) /* for the daemon to say that it will */
+#define SAY_MAX        2048                 /* bytes of a message before escaping */
 #define PATH_MAX_BYTES (64 << 10)
 
 /* Writes all of it, also to a descriptor that somebody made nonblocking. 0 or an errno. */
@@ -163,6 +167,32 @@ void cli_folder_dir(const struct config *config, const struct config_folder *fol
     buf_addf(out, "%s/%s", config->daemon.state_dir, folder->name);
 }
 
+int cli_fail_reading(const struct config *config, const struct config_folder *folder,
+                     const struct err *err)
+{
+    struct buf request, answer;
+    struct err quiet = {0};
+    int code = cli_fail(err);
+
+    if (err->code != ERR_CORRUPT)
+        return code;
+    buf_init(&request, CONTROL_REQUEST_MAX);
+    buf_init(&answer, CONTROL_LINE_MAX);
+    json_begin(&request);
+    json_cstr(&request, "do", "check");
+    json_cstr(&request, "folder", folder->name);
+    json_end(&request);
+    /* Without a daemon nobody can mend it; whoever reads next meets it again. */
+    if (buf_ok(&request) && control_call(config->daemon.state_dir, request.data,
+                                         clock_mono_ns() + CHECK_WAIT_NS, &answer, &quiet) == 0)
+        cli_say("spoor: the daemon checks the journal of folder '%s' now, and begins a new one "
+                "should it be damaged",
+                folder->name);
+    buf_deinit(&request);
+    buf_deinit(&answer);
+    return code;
+}
+
 struct reader *cli_open_reader(const struct config *config, const struct config_folder *folder,
                                int *code)
 {
@@ -182,7 +212,7 @@ struct reader *cli_open_reader(const struct config *config, const struct config_
         cli_say("spoor: folder '%s' has no journal yet; 'spoor start' begins one", folder->name);
         *code = EXIT_FAILED;
     } else if (rc != 0) {
-        *code = cli_fail(&err);
+        *code = cli_fail_reading(config, folder, &err);
     }
     buf_deinit(&dir);
     return rc == 0 ? reader : NULL;

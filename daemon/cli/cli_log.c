@@ -331,7 +331,7 @@ int cli_log(const struct cli *cli)
     int rc = run_job(job, dir.data, &reader, &err);
     if (!job->code)
         job->code = render_flush(&job->out, true);
-    code = rc ? cli_fail(&err) : job->code;
+    code = rc ? cli_fail_reading(config, job->folder, &err) : job->code;
 out:
     reader_close(reader);
     if (job)

@@ -173,7 +173,7 @@ static bool job_open(struct show_job *job, const struct cli *cli, struct config 
         return false;
     }
     if (reader_consumers(job->reader, add_consumer, &job->consumers, &err) < 0) {
-        *code = cli_fail(&err);
+        *code = cli_fail_reading(config, job->folder, &err);
         return false;
     }
     return true;
@@ -223,7 +223,8 @@ int cli_show(const struct cli *cli)
     struct show_job job;
     struct err err;
     if (job_open(&job, cli, config, &code))
-        code = show_seq(&job, seq, &err) ? cli_fail(&err) : render_flush(&job.out, true);
+        code = show_seq(&job, seq, &err) ? cli_fail_reading(config, job.folder, &err)
+                                         : render_flush(&job.out, true);
     job_close(&job);
     config_free(config);
     return code;
@@ -318,7 +319,7 @@ int cli_pending(const struct cli *cli)
     struct show_job job;
     struct err err;
     if (job_open(&job, cli, config, &code)) {
-        code = run_pending(&job, &err) ? cli_fail(&err) : job.code;
+        code = run_pending(&job, &err) ? cli_fail_reading(config, job.folder, &err) : job.code;
         if (!code)
             code = render_flush(&job.out, true);
     }

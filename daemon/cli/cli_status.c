@@ -207,6 +207,10 @@ static void print_upload(const struct page *page, const struct status_upload *up
         add_counted(page, DOT, upload->pending, " pending");
     if (upload->pending > 0 && oldest_ms > 0)
         add_age(page, ", oldest ", page->now_ms - oldest_ms, "");
+    if (upload->registered && upload->consumer.snapshot_entries >= 0) {
+        add_counted(page, DOT "snapshot: ", upload->consumer.snapshot_sent, " of ");
+        add_counted(page, "", upload->consumer.snapshot_entries, " entries sent");
+    }
     buf_add_str(page->out, upload_words(upload));
     if (upload->live && upload->next_try_ms > page->now_ms)
         add_age(page, ", next try in ", upload->next_try_ms - page->now_ms, "");
@@ -344,6 +348,10 @@ static void json_upload(const struct page *page, const struct status_folder *fol
     if (upload->pending > 0 && oldest_ms > 0) {
         json_time(out, "oldest_pending_time", oldest_ms);
         json_i64(out, "oldest_pending_ms", page->now_ms - oldest_ms);
+    }
+    if (upload->registered && upload->consumer.snapshot_entries >= 0) {
+        json_i64(out, "snapshot_entries", upload->consumer.snapshot_entries);
+        json_i64(out, "snapshot_sent", upload->consumer.snapshot_sent);
     }
     if (upload->consumer.batch_first > 0) {
         json_i64(out, "batch_first", upload->consumer.batch_first);

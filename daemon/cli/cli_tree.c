@@ -120,7 +120,7 @@ int cli_tree(const struct cli *cli)
         goto out;
     }
     job.below = bytes_of(path.data, path.len);
-    code = print_tree(&job, reader, &err) ? cli_fail(&err) : job.code;
+    code = print_tree(&job, reader, &err) ? cli_fail_reading(config, folder, &err) : job.code;
     if (!code)
         code = render_flush(&job.out, true);
 out:

@@ -339,7 +339,8 @@ static int verify_servers(struct verify_job *job, struct err *err)
         }
         compared++;
         if (verify_server(job, upload, err)) {
-            (void)cli_fail(err); /* the next server is compared all the same */
+            (void)cli_fail_reading(job->config, job->folder,
+                                   err); /* the next server is compared all the same */
             job->failed = true;
         }
     }
@@ -361,7 +362,8 @@ static void verify_folder(struct verify_job *job)
         return;
     }
     if ((job->cli->server ? verify_servers : verify_disk)(job, &err)) {
-        (void)cli_fail(&err); /* the other folders are compared all the same */
+        (void)cli_fail_reading(job->config, job->folder,
+                               &err); /* the other folders are compared all the same */
         job->failed = true;
     }
     reader_close(job->reader);

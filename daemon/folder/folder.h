@@ -89,6 +89,11 @@ int folder_sync_done(struct folder *folder, uint64_t ticket, int64_t *seq, struc
  * thread, returns at once; the state says what came of it. */
 int folder_adopt(struct folder *folder, struct err *err);
 
+/* Somebody met damage while reading the journal: the folder's thread reads all of it and, should
+ * that be true, moves the file aside and begins anew. Any thread, returns at once. ERR_CANCELLED
+ * once the folder stops. */
+int folder_doubt(struct folder *folder, struct err *err);
+
 /* The writes of others, done by the folder's thread; block until committed. ERR_CANCELLED once the
  * folder stops, ERR_BUSY when its file system hangs. ctx is the folder: they fit struct
  * upload_journal. */

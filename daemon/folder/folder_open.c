@@ -220,3 +220,24 @@ int folder_open_parts(struct folder *folder, struct err *err)
                               .rekey = folder_write_identity};
     return observe_new(&env, &folder->observe) ? err_set(err, ERR_NOMEM, 0, "out of memory") : 0;
 }
+
+int folder_doubt(struct folder *folder, struct err *err)
+{
+    pthread_mutex_lock(&folder->lock);
+    bool closed = folder->closed || folder->stop;
+    folder->doubted = !closed;
+    pthread_cond_signal(&folder->wake_thread);
+    pthread_mutex_unlock(&folder->lock);
+    return closed ? err_set(err, ERR_CANCELLED, 0, "folder '%s' is stopping", folder->config->name)
+                  : 0;
+}
+
+int folder_settle_doubt(struct folder *folder, struct err *err)
+{
+    const struct journal_order all = {.what = JOURNAL_CHECK};
+    pthread_mutex_lock(&folder->lock);
+    bool doubted = folder->doubted;
+    folder->doubted = false;
+    pthread_mutex_unlock(&folder->lock);
+    return doubted ? journal_resync(folder->journal, &all, 0, err) : 0;
+}

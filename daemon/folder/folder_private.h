@@ -107,6 +107,7 @@ struct folder {
     size_t dropped_count;
     uint32_t lost_reason;   /* CHANGE_OVERFLOW, _INTERNAL, _ROOT_LOST: to be handled */
     bool watches_forgotten; /* WATCH_FORGOTTEN: no entry's watch counts any more */
+    bool doubted;           /* see folder_doubt() */
     bool adopt;             /* the directory that is at the folder's path now is to be the folder */
     uint64_t root_asked, root_answered; /* looks at the root: asked for by kernel or sync, done */
     bool had_trouble;                   /* since the directories in trouble were counted */
@@ -146,6 +147,8 @@ int folder_find_inodes(struct folder *folder, struct err *err);
 
 /* folder_open.c */
 int folder_open_parts(struct folder *folder, struct err *err);
+/* Does what folder_doubt() asks for; ERR_CORRUPT when the doubt was right. */
+int folder_settle_doubt(struct folder *folder, struct err *err);
 /* From any half-open state. */
 void folder_close_parts(struct folder *folder);
 /* Is the folder there, and is it the one that is journaled? 0, or why not. */

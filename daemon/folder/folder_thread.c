@@ -401,12 +401,22 @@ static bool step_purge(struct folder *folder)
     return true;
 }
 
+static bool step_doubt(struct folder *folder)
+{
+    struct err err = {0};
+    if (folder_settle_doubt(folder, &err) == 0) {
+        return true;
+    }
+    fail(folder, &err);
+    return false;
+}
+
 bool folder_step(struct folder *folder)
 {
     bool more = false;
     __atomic_store_n(&folder->beat_ns, clock_mono_ns(), __ATOMIC_RELAXED);
     folder_serve_requests(folder);
-    if (!step_open(folder) || !step_root(folder)) {
+    if (!step_open(folder) || !step_doubt(folder) || !step_root(folder)) {
         return false;
     }
     step_dropped(folder);
@@ -454,7 +464,7 @@ static bool ticket_arrived_locked(const struct folder *folder)
 static bool called_locked(const struct folder *folder)
 {
     bool usable = !folder->needs_open && !folder->root_lost;
-    return folder->stop || folder->requests || folder->adopt ||
+    return folder->stop || folder->requests || folder->adopt || (usable && folder->doubted) ||
            folder->root_asked != folder->root_answered || (usable && folder->lost_reason) ||
            (usable && !folder->needs_scan &&
             (folder->inodes.count || ticket_arrived_locked(folder)));

@@ -3,7 +3,7 @@
  * state directory does not hit sockaddr_un's 108 bytes.
  *
  * Requests: {"do":"status"}, {"do":"stop"}, {"do":"reload"}, {"do":"retry"},
- * {"do":"adopt","folder":"..."},
+ * {"do":"adopt","folder":"..."}, {"do":"check","folder":"..."},
  * {"do":"sync","folder":"..."(optional),"uploaded":true|false}. Answers: one object with
  * "ok":true or "ok":false,"error":"...". */
 #ifndef SPOOR_CONTROL_H

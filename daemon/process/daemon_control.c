@@ -56,19 +56,21 @@ static void handle_sync(struct daemon *daemon, uint64_t client, const char *requ
     buf_deinit(&uploaded);
 }
 
-static void handle_adopt(struct daemon *daemon, uint64_t client, const char *request, size_t len)
+/* A request to one folder, by its name. */
+static void handle_folder(struct daemon *daemon, uint64_t client, const char *request, size_t len,
+                          int (*act)(struct folder *folder, struct err *err))
 {
     struct err err = {0};
     struct buf name;
     int rc = ERR_NOTFOUND;
 
     buf_init(&name, CONTROL_REQUEST_MAX);
-    (void)err_set(&err, rc, 0, "adopt: the daemon watches no folder of that name"); /* unless */
+    (void)err_set(&err, rc, 0, "the daemon watches no folder of that name"); /* unless */
     if (reader_json_get(request, len, "$.folder", &name, NULL) == 0 && name.data)
         for (size_t i = 0; i < engine_folder_count(daemon->engine); i++) {
             struct folder *folder = engine_folder(daemon->engine, i);
             if (strcmp(folder_name(folder), name.data) == 0)
-                rc = folder_adopt(folder, &err);
+                rc = act(folder, &err);
         }
     answer(daemon, client, rc == 0 ? NULL : err.text);
     buf_deinit(&name);
@@ -95,13 +97,15 @@ void daemon_answer_request(void *ctx, uint64_t client, const char *request, size
     } else if (strcmp(verb.data, "reload") == 0) {
         answer(daemon, client, daemon_reload(daemon, &err) == 0 ? NULL : err.text);
     } else if (strcmp(verb.data, "adopt") == 0) {
-        handle_adopt(daemon, client, request, len);
+        handle_folder(daemon, client, request, len, folder_adopt);
+    } else if (strcmp(verb.data, "check") == 0) {
+        handle_folder(daemon, client, request, len, folder_doubt);
     } else if (strcmp(verb.data, "retry") == 0) {
         engine_retry(daemon->engine, SIZE_MAX);
         answer(daemon, client, NULL);
     } else {
         answer(daemon, client,
-               "unknown request; known are status, sync, stop, reload, adopt and retry");
+               "unknown request; known are status, sync, stop, reload, adopt, check and retry");
     }
     buf_deinit(&verb);
 }

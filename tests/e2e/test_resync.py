@@ -74,6 +74,14 @@ class Resync(spoor.Case):
         shutil.rmtree(self.path(name))
         shutil.copytree(self.path("saved-" + name), self.path(name))
 
+    def ruin(self):
+        """Nothing of the journal can be read any more, nor of the log that a stop may leave."""
+        for suffix in ("", "-wal"):
+            path = self.path("state", "docs", "journal.db" + suffix)
+            if os.path.exists(path):
+                with open(path, "r+b") as file:
+                    file.write(self.random.randbytes(os.path.getsize(path)))
+
     def purge(self):
         """Forgets every row that is acknowledged: with retention = 0 a start does it."""
         s = self.s
@@ -189,8 +197,7 @@ class Resync(spoor.Case):
     def test_a_journal_beyond_repair(self):
         s = self.begin()
         self.down()
-        with open(self.path("state", "docs", "journal.db"), "r+b") as file:
-            file.write(self.random.randbytes(os.path.getsize(file.name)))
+        self.ruin()
         self.mutator.steps(20)
         s.server_start()
         old = s.server_tree_of(self.journal_id())
@@ -235,8 +242,7 @@ class Resync(spoor.Case):
         s = self.begin()
         self.down()
         self.save("state")
-        with open(self.path("state", "docs", "journal.db"), "r+b") as file:
-            file.write(bytes(os.path.getsize(file.name)))
+        self.ruin()
         s.start()
         self.same()
         self.down()
