@@ -49,20 +49,28 @@ struct doing {
     int64_t now_ns;
 };
 
-void sim_disk_init(struct sim_disk *disk, bool windows)
+void sim_disk_init(struct sim_disk *disk, bool windows, bool weak)
 {
     memset(disk, 0, sizeof *disk);
     disk->windows = windows;
+    disk->weak = weak;
     disk->next_inode = 100;
     for (int i = SIM_ROOT; i < SIM_FIRST; i++) {
         disk->nodes[i] = (struct sim_node){.type = ENTRY_DIR,
                                            .inode = disk->next_inode++,
-                                           .birth_ns = windows ? 0 : 7,
+                                           .birth_ns = windows || weak ? 0 : 7,
                                            .mode = 0755,
                                            .links = 1};
     }
     disk->next = SIM_FIRST;
     disk->at_path = SIM_ROOT;
+}
+
+void sim_disk_mount(struct sim_disk *disk)
+{
+    for (int i = SIM_FIRST; disk->weak && i < disk->next; i++) {
+        disk->nodes[i].inode = disk->next_inode++;
+    }
 }
 
 void sim_disk_revert(struct sim_disk *disk, const struct sim_disk *flushed)
@@ -178,14 +186,15 @@ static struct sim_node *make(const struct doing *doing, struct sim_place *place,
     place->node = disk->next++;
     disk->nodes[place->dir].kids[place->name] = (uint16_t)place->node;
     struct sim_node *node = &disk->nodes[place->node];
-    *node = (struct sim_node){
-        .type = (uint8_t)type,
-        .inode = disk->next_inode++,
-        .birth_ns = disk->windows ? 0 : (uint64_t)doing->now_ns + (uint64_t)disk->next,
-        .mtime_ns = doing->now_ns,
-        .ctime_ns = doing->now_ns,
-        .mode = type == ENTRY_DIR ? 0755 : 0644,
-        .links = 1};
+    *node = (struct sim_node){.type = (uint8_t)type,
+                              .inode = disk->next_inode++,
+                              .birth_ns = disk->windows || disk->weak
+                                              ? 0
+                                              : (uint64_t)doing->now_ns + (uint64_t)disk->next,
+                              .mtime_ns = doing->now_ns,
+                              .ctime_ns = doing->now_ns,
+                              .mode = type == ENTRY_DIR ? 0755 : 0644,
+                              .links = 1};
     if (reuse && disk->freed_inode && !disk->windows) {
         node->inode = disk->freed_inode;
         disk->freed_inode = 0;

@@ -37,6 +37,7 @@ struct sim_disk {
     /* As Windows has it: two of the names differ in case alone and cannot both be there, a file's
      * number is never given again, nothing is exchanged. */
     bool windows;
+    bool weak; /* no birth times; files are numbered anew whenever the disk is mounted */
 };
 
 /* A name by its path from the root of the folder, or of what lies outside. */
@@ -114,7 +115,9 @@ struct sim_op {
     struct sim_path path, to;
 };
 
-void sim_disk_init(struct sim_disk *disk, bool windows);
+void sim_disk_init(struct sim_disk *disk, bool windows, bool weak);
+/* Mounted anew. */
+void sim_disk_mount(struct sim_disk *disk);
 /* After a loss of power: the disk is `flushed` again; nothing is watched or open any more. */
 void sim_disk_revert(struct sim_disk *disk, const struct sim_disk *flushed);
 /* What cannot be done (no such file, not empty, ...) does nothing, as in life. `sim` NULL: nobody

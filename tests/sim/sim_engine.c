@@ -161,6 +161,7 @@ bool sim_engine_start(struct sim *sim)
         return sim_wrong(sim, "no memory");
     }
     sim->engine = engine;
+    sim_disk_mount(&sim->disk);
     sim->losses = sim->losses_told = 0;
     sim->must_ask = true;
     configure(sim, engine);

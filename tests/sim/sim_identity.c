@@ -5,8 +5,9 @@
  * Not asked of what the daemon could not have known: what left the folder, was ignored, covered or
  * unreadable for a moment; files with several names, whose entries may change places; what moved
  * between two looks of one round; and everything, while a change of ignore rules is not synced yet,
- * while there are fewer watches than directories, or when a polled directory was unreadable: that
- * one is tried again by itself, and what has left it is looked for nowhere else then. */
+ * while there are fewer watches than directories, on a disk whose identities do not last, or when a
+ * polled directory was unreadable: that one is tried again by itself, and what has left it is
+ * looked for nowhere else then. */
 #include "reader.h"
 #include "sim.h"
 #include "sim_walk.h"
@@ -92,7 +93,7 @@ bool sim_identity_check(struct sim *sim)
     struct visible visible;
     look(sim, &visible);
     bool limited = (sim->config.kernel == SIM_INOTIFY && sim->config.watch_max < SIM_NODES) ||
-                   (sim->config.kernel == SIM_POLL && sim->frozen);
+                   (sim->config.kernel == SIM_POLL && sim->frozen) || sim->config.weak;
     for (int i = SIM_FIRST; i < sim->disk.next; i++) {
         struct sim_identity *identity = &sim->identity[i];
         bool asked =

@@ -264,7 +264,8 @@ void sim_script_make(uint64_t seed, struct sim_script *out)
     config->batch_rows = batches[pick(&maker, 3)];
     config->batch_delay_ms = pick(&maker, 2) * 1000;
     config->kernel = kernels[pick(&maker, ARRAY_LEN(kernels))];
-    sim_disk_init(&maker.disk, sim_is_windows(config));
+    config->weak = !sim_is_windows(config) && config->kernel != SIM_FANOTIFY && chance(&maker, 15);
+    sim_disk_init(&maker.disk, sim_is_windows(config), config->weak != 0);
     maker.flushed = maker.disk;
     config->coarse_ms = ticks[pick(&maker, 3)];
     config->poll_s = polls[pick(&maker, 3)];

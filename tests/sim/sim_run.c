@@ -198,7 +198,7 @@ void sim_run(struct sim *sim, const struct sim_script *script)
     sim->mono_ns = 1000 * CLOCK_NS_PER_S;
     sim->wall_offset_ns = INT64_C(1795420800) * CLOCK_NS_PER_S;
     sim->replica = (struct sim_replica){0};
-    sim_disk_init(&sim->disk, sim_is_windows(&sim->config));
+    sim_disk_init(&sim->disk, sim_is_windows(&sim->config), sim->config.weak != 0);
     sim->flushed = sim->disk;
     sim_kernel_reset(sim);
     buf_init(&sim->rows, 64 << 20);

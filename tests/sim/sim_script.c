@@ -65,11 +65,12 @@ static void add_path(const struct sim_path *path, struct buf *out)
 void sim_script_print(const struct sim_script *script, struct buf *out)
 {
     const struct sim_config *c = &script->config;
-    buf_addf(out, "config %llu %lld %lld %lld %lld %lld %lld %lld %lld %lld %lld %lld\n",
+    buf_addf(out, "config %llu %lld %lld %lld %lld %lld %lld %lld %lld %lld %lld %lld %lld\n",
              (unsigned long long)c->seed, (long long)c->settle_ms, (long long)c->delay_ms,
              (long long)c->queue_max, (long long)c->watch_max, (long long)c->batch_rows,
              (long long)c->batch_delay_ms, (long long)c->kernel, (long long)c->coarse_ms,
-             (long long)c->poll_s, (long long)c->retention_s, (long long)c->fold);
+             (long long)c->poll_s, (long long)c->retention_s, (long long)c->fold,
+             (long long)c->weak);
     for (int i = 0; i < script->count; i++) {
         const struct sim_op *op = &script->ops[i];
         buf_addf(out, "%s ", words[op->kind]);
@@ -132,14 +133,14 @@ static bool take_config(struct bytes *line, struct sim_config *config)
     int64_t *const numbers[] = {&config->settle_ms, &config->delay_ms,   &config->queue_max,
                                 &config->watch_max, &config->batch_rows, &config->batch_delay_ms,
                                 &config->kernel,    &config->coarse_ms};
-    int64_t *const later[] = {&config->poll_s, &config->retention_s, &config->fold};
+    int64_t *const later[] = {&config->poll_s, &config->retention_s, &config->fold, &config->weak};
     bool ok = take_number(line, &seed);
     config->seed = (uint64_t)seed;
     for (size_t i = 0; i < ARRAY_LEN(numbers); i++) {
         ok = ok && take_number(line, numbers[i]);
     }
     config->poll_s = 60;
-    config->retention_s = config->fold = 0;
+    config->retention_s = config->fold = config->weak = 0;
     for (size_t i = 0; ok && i < ARRAY_LEN(later) && take_number(line, later[i]); i++) {
         ; /* older scripts end before */
     }

@@ -34,6 +34,7 @@ struct sim_config {
     int64_t poll_s;      /* unwatched directories are listed so often */
     int64_t retention_s; /* acknowledged rows are kept for so long; 0 for ever */
     int64_t fold;        /* 1: rows not yet sent are folded */
+    int64_t weak;        /* 1: the disk's identities do not last */
 };
 
 struct sim_script {

@@ -32,7 +32,7 @@ int __real_watch_inotify_open(const struct watch_setup *setup, struct watch **ou
 bool __wrap_disk_identity_is_weak(int64_t fs_type, struct file_id root);
 bool __real_disk_identity_is_weak(int64_t fs_type, struct file_id root);
 
-/* NTFS has no need of a birth time to tell files apart. */
+/* NTFS has no need of a birth time to tell files apart; another disk may number them anew. */
 bool __wrap_disk_identity_is_weak(int64_t fs_type, struct file_id root)
 {
     return !sim_is_windows(&sim_world->config) && __real_disk_identity_is_weak(fs_type, root);
