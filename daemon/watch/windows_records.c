@@ -83,17 +83,17 @@ static bool cut_component(struct bytes *path, struct bytes *name)
 }
 
 /* Below a directory that nobody added: it may be new, or known under another name. Once, since a
- * new directory is mostly followed by all that is made in it. */
+ * new directory is mostly followed by all that is made in it; but under a short name each time,
+ * since nobody ever adds one by which the next record would be found. */
 static void look_at_stranger(struct windows_records *records, const struct watch_place *dir,
                              struct bytes name, uint64_t at)
 {
-    if (is_told(records, at))
-        return;
-    set_told(records, at);
-    if (looks_short(name))
+    if (looks_short(name)) {
         hint(records, dir, bytes_str("."), HINT_ENTERED); /* one of those that are there */
-    else
+    } else if (!is_told(records, at)) {
+        set_told(records, at);
         hint(records, dir, name, HINT_NAME | HINT_ENTERED);
+    }
 }
 
 static bool find_by_path(struct windows_records *records, struct bytes path, struct where *out)
@@ -149,7 +149,9 @@ static void forget(struct windows_records *records, struct watch_place *place)
 /* What was told of this name may be of one that we know otherwise. */
 static void ask_which(struct windows_records *records, const struct where *where)
 {
-    if (!where->here && looks_short(where->name))
+    /* A directory found by its id may have been added under another name. */
+    bool known = where->here && where->here->at == where->at;
+    if (!known && looks_short(where->name))
         hint(records, where->dir, bytes_str("."), HINT_NAME);
 }
 

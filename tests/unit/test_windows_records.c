@@ -346,8 +346,11 @@ static void test_short_names(void **state)
     {
         bool ids = layout == WINDOWS_IDS;
         add(test, 2, 1, "Program Files");
-        put(test, WINDOWS_MODIFIED, "PROGRA~1/f", 100, 2);
-        expect(test, ids ? "2/f S" : "1/. E");
+        for (int i = 0; i < 2; i++) { /* again, and so it is each time */
+            put(test, WINDOWS_MODIFIED, "PROGRA~1/f", 100, 2);
+            put(test, WINDOWS_ADDED, "PROGRA~1/g", 101, 2);
+            expect(test, ids ? "2/f S, 2/g N" : "1/. E, 1/. E");
+        }
         put(test, WINDOWS_REMOVED, "LONGNA~1.TXT", 101, 1);
         expect(test, "1/LONGNA~1.TXT N, 1/. N");
         put(test, WINDOWS_RENAMED_OLD, "LONGNA~2.TX", 101, 1);
@@ -360,6 +363,9 @@ static void test_short_names(void **state)
         expect(test, "1/LONGNA~1.TXT S, 1/. N");
         put(test, WINDOWS_ADDED, "LONGNA~3.TXT", 102, 1);
         expect(test, ids ? "1/LONGNA~3.TXT N, 1/. N" : "1/LONGNA~3.TXT NE, 1/. N");
+        /* A directory that is known under its true name. */
+        put(test, WINDOWS_REMOVED, "PROGRA~1", 2, 1);
+        expect(test, ids ? "1/PROGRA~1 N, 1/. N, gone 2" : "1/PROGRA~1 N, 1/. N");
         /* None of these is one. */
         static const char *const names[] = {"~WRL0001.tmp", "a~b",      "notes~",    "a.~1",
                                             "ninechars~1",  "a~1.html", "\xc3\xa4~", ".~1"};
