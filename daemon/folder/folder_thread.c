@@ -256,7 +256,9 @@ static int64_t forced_before(struct folder *folder)
 static void after_round(struct folder *folder, bool room)
 {
     bool limited = observe_limited(folder->observe);
+    int64_t watches = (int64_t)watch_count(folder->watch); /* fewer than when it was committed */
     pthread_mutex_lock(&folder->lock);
+    folder->status.watches = watches;
     if (!room) {
         folder_lost_locked(folder, CHANGE_INTERNAL);
     }
