@@ -4,10 +4,11 @@
  * wherever that stands in the queue, so that order is lost (FACTS 1.3 to 1.7).
  *
  * watch_fanotify.c is the production code; the calls of libc that it makes are wrapped at link
- * time. An inode's file handle is its number with its generation, as ext4's. */
+ * time. An inode's file handle is its generation with its number, as tmpfs's. */
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/fanotify.h>
+#include <sys/stat.h>
 #include <sys/statfs.h>
 
 #include "sim_handle.h"
@@ -27,6 +28,8 @@ int __wrap_fanotify_init(unsigned flags, unsigned event_flags);
 int __wrap_fanotify_mark(int fd, unsigned flags, uint64_t mask, int dirfd, const char *path);
 int __wrap_name_to_handle_at(int dirfd, const char *path, struct file_handle *handle, int *mount_id,
                              int flags);
+int __wrap_fstat(int fd, struct stat *out);
+int __real_fstat(int fd, struct stat *out);
 int __wrap_fstatfs(int fd, struct statfs *out);
 int __real_fstatfs(int fd, struct statfs *out);
 
@@ -122,8 +125,8 @@ static void put_handle(int node, char out[HANDLE_BYTES])
 {
     uint64_t inode = node < SIM_NODES ? sim_world->disk.nodes[node].inode : 0;
     uint32_t generation = (uint32_t)node;
-    memcpy(out, &inode, sizeof inode);
-    memcpy(out + sizeof inode, &generation, sizeof generation);
+    memcpy(out, &generation, sizeof generation);
+    memcpy(out + sizeof generation, &inode, sizeof inode);
 }
 
 /* One information record: file system, handle and, unless NULL, a name. */
@@ -224,6 +227,16 @@ int __wrap_fanotify_mark(int fd, unsigned flags, uint64_t mask, int dirfd, const
     (void)dirfd;
     (void)path;
     return 0;
+}
+
+/* A real directory has no number in this world, as its handle says. */
+int __wrap_fstat(int fd, struct stat *out)
+{
+    int rc = __real_fstat(fd, out);
+    if (rc == 0 && S_ISDIR(out->st_mode)) {
+        out->st_ino = 0;
+    }
+    return rc;
 }
 
 int __wrap_fstatfs(int fd, struct statfs *out)

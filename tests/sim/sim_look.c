@@ -140,6 +140,7 @@ static enum disk_answer look(void *ctx, struct disk_dir *dir, struct bytes name,
     out->attrs = (struct entry_attrs){0};
     if (node->type != ENTRY_DIR) {
         out->attrs.ctime_ns = node->ctime_ns;
+        watch_know(sim->watch, node->inode); /* as disk_linux.c does */
     }
     if (node->type == ENTRY_FILE) {
         out->attrs.size = node->size;
