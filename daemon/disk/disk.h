@@ -37,6 +37,9 @@ struct disk_ops {
     void (*close)(void *ctx, struct disk_dir *dir);
     enum disk_answer (*look)(void *ctx, struct disk_dir *dir, struct bytes name,
                              struct disk_entry *out);
+    /* May a name of this directory be found under other bytes than the directory holds: another
+     * case, an 8.3 name? NULL: never. */
+    bool (*folds)(void *ctx, struct disk_dir *dir);
     /* Appends all names, each as a two-byte length (host order) and its bytes, unsorted. UNKNOWN:
      * the listing is incomplete and must not be used. */
     enum disk_answer (*list)(void *ctx, struct disk_dir *dir, struct buf *names, int *os);
@@ -71,5 +74,8 @@ int disk_linux_fs_type(struct disk *disk, int64_t *out, struct err *err);
 /* Does the file system of this folder (its type and its root's identity) give files other numbers
  * from time to time, so that an identity alone proves nothing (RULES 2)? */
 bool disk_identity_is_weak(int64_t fs_type, struct file_id root);
+/* May directories of such a file system find a name under other bytes than they hold, without
+ * saying so (struct disk_ops, folds)? */
+bool disk_type_folds(int64_t fs_type);
 
 #endif

@@ -9,7 +9,9 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/fs.h>
 #include <signal.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/statfs.h>
 #include <sys/syscall.h>
@@ -42,6 +44,7 @@ struct disk_linux {
 struct disk_dir {
     int fd;
     bool listed;                 /* the next listing must rewind */
+    int8_t folds;                /* -1: not asked yet */
     uint32_t major_id, minor_id; /* device of the folder's root */
 };
 
@@ -128,6 +131,7 @@ static enum disk_answer adopt_dir(int fd, const struct disk_dir *parent, struct 
         return DISK_UNKNOWN;
     }
     *dir = (struct disk_dir){.fd = fd,
+                             .folds = -1,
                              .major_id = parent ? parent->major_id : st.stx_dev_major,
                              .minor_id = parent ? parent->minor_id : st.stx_dev_minor};
     *out = dir;
@@ -212,6 +216,23 @@ static enum disk_answer linux_list(void *ctx, struct disk_dir *dir, struct buf *
     if (*os == ENOENT)
         return DISK_ABSENT; /* removed while we held it: nothing is left in it */
     return *os ? DISK_UNKNOWN : DISK_PRESENT;
+}
+
+/* A file system of this type says by itself which directories fold: chattr +F. */
+static bool has_fold_flag(int fd)
+{
+    int flags = 0;
+    return !ioctl(fd, FS_IOC_GETFLAGS, &flags) && (flags & FS_CASEFOLD_FL);
+}
+
+static bool linux_folds(void *ctx, struct disk_dir *dir)
+{
+    beat(ctx);
+    struct statfs fs;
+    if (dir->folds < 0)
+        dir->folds = !fstatfs(dir->fd, &fs) &&
+                     (disk_type_folds((int64_t)fs.f_type) || has_fold_flag(dir->fd));
+    return dir->folds;
 }
 
 /* ---- names ---- */
@@ -381,6 +402,7 @@ static const struct disk_ops linux_ops = {
     .open = linux_open,
     .close = linux_close,
     .look = linux_look,
+    .folds = linux_folds,
     .list = linux_list,
     .watch = linux_watch,
     .unwatch = linux_unwatch,

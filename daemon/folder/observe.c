@@ -299,7 +299,7 @@ static bool finish_dir(struct observe *o, const struct observe_dir *state, int64
     } else if (state->limit) {
         entry->flags |= TREE_UNWATCHED;
     }
-    if (!state->again && (!state->pending || (state->listed && !state->failed))) {
+    if (!state->again && !state->later && (!state->pending || (state->listed && !state->failed))) {
         if (state->listed) {
             entry->flags &= (uint8_t)~TREE_RELIST;
         }

@@ -120,13 +120,12 @@ bool observe_load_rules(struct observe *o, struct file_id dir, struct disk_dir *
 
 /* --- listing one directory --- */
 
-static int compare_names(const void *x, const void *y)
+int observe_compare_names(const void *x, const void *y)
 {
     return bytes_compare(*(const struct bytes *)x, *(const struct bytes *)y);
 }
 
-/* The names of o->names, sorted; in the arena. */
-static struct bytes *sort_names(struct observe *o, size_t *count)
+struct bytes *observe_sort_names(struct observe *o, size_t *count)
 {
     size_t total = 0;
     for (size_t at = 0; at < o->names.len; total++) {
@@ -151,7 +150,7 @@ static struct bytes *sort_names(struct observe *o, size_t *count)
         sorted[i] = bytes_of(copy, len);
         at += sizeof len + len;
     }
-    qsort(sorted, total, sizeof *sorted, compare_names);
+    qsort(sorted, total, sizeof *sorted, observe_compare_names);
     *count = total;
     return sorted;
 }
@@ -242,7 +241,7 @@ static void push_vanished(struct observe *o, struct entry *entry, const struct b
 {
     for (struct entry *child = entry->child; child; child = child->next) {
         struct bytes name = entry_name(child);
-        if (!bsearch(&name, sorted, count, sizeof *sorted, compare_names)) {
+        if (!bsearch(&name, sorted, count, sizeof *sorted, observe_compare_names)) {
             observe_push(o, entry->file, name);
         }
     }
@@ -255,7 +254,7 @@ static void list_dir(struct observe *o, struct observe_dir *state, struct disk_d
         return;
     }
     size_t count = 0;
-    struct bytes *sorted = sort_names(o, &count);
+    struct bytes *sorted = observe_sort_names(o, &count);
     if (!sorted) {
         return;
     }
@@ -264,7 +263,7 @@ static void list_dir(struct observe *o, struct observe_dir *state, struct disk_d
         tree_load_children(o->env.tree, entry);
     }
     struct bytes rules = bytes_str(RULES_FILE_NAME);
-    bool has_rules = bsearch(&rules, sorted, count, sizeof *sorted, compare_names) &&
+    bool has_rules = bsearch(&rules, sorted, count, sizeof *sorted, observe_compare_names) &&
                      observe_look(o, open, state->dir, rules) == DISK_PRESENT &&
                      o->look.type == ENTRY_FILE; /* a link to rules elsewhere is no rule file */
     if (o->env.rules && (has_rules || rules_has(o->env.rules, state->dir))) {

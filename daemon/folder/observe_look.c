@@ -300,17 +300,19 @@ void observe_note(struct observe *o, const struct settle_name *item, enum disk_a
 /* --- the queue --- */
 
 /* Its flag leaves the dirty set before the look: what happens after it marks it anew. */
-static void take_flag(struct observe *o, struct settle_name *item)
+static bool take_flag(struct observe *o, struct settle_name *item)
 {
     struct settle_name taken;
     pthread_mutex_lock(o->env.lock);
-    if (settle_take_name(o->env.settle, item->dir, item->name, &taken)) {
+    bool dirty = settle_take_name(o->env.settle, item->dir, item->name, &taken);
+    if (dirty) {
         taken.hints |= item->hints;
         taken.actor = taken.actor.pid ? taken.actor : item->actor;
         taken.deferrals = taken.deferrals > item->deferrals ? taken.deferrals : item->deferrals;
         *item = taken;
     }
     pthread_mutex_unlock(o->env.lock);
+    return dirty;
 }
 
 static void block(struct observe *o, const struct settle_name *item)
@@ -327,7 +329,7 @@ static void process(struct observe *o, struct settle_name *item)
     if (is_decided(o, item->dir, item->name)) {
         return;
     }
-    take_flag(o, item);
+    bool again = take_flag(o, item);
     if (!observe_knows_dir(o, item->dir)) {
         observe_push_item(o, &o->blocked, item); /* until its directory enters, if ever */
         return;
@@ -342,6 +344,7 @@ static void process(struct observe *o, struct settle_name *item)
         fail_item(o, item);
     } else {
         enum disk_answer answer = observe_look(o, open, item->dir, item->name);
+        answer = observe_stored(o, item, open, again, answer);
         bool rules = bytes_equal(item->name, bytes_str(RULES_FILE_NAME));
         bool file = answer == DISK_PRESENT && o->look.type == ENTRY_FILE;
         if (rules && answer != DISK_UNKNOWN && !observe_load_rules(o, item->dir, open, file)) {

@@ -1,6 +1,6 @@
 /* observe_private.h: the state of a round, shared by observe.c (begin and end), observe_look.c
- * (names to facts), observe_list.c (directories to names) and observe_weak.c (identities that do
- * not last). */
+ * (names to facts), observe_list.c (directories to names), observe_weak.c (identities that do
+ * not last) and observe_stored.c (names that are found under other bytes). */
 #ifndef SPOOR_OBSERVE_PRIVATE_H
 #define SPOOR_OBSERVE_PRIVATE_H
 
@@ -30,8 +30,11 @@ struct observe_dir {
     bool limit;   /* it could not be watched: the system's limit */
     bool away;    /* not where the tree has it, and not found */
     bool again;   /* its rules changed when names were already decided: list it once more, later */
+    bool later;   /* list it in the next round: what was told of one name was meant for another */
     uint8_t failures;
     int32_t watch;
+    const struct bytes *names; /* sorted, where names may be found under other bytes; else NULL */
+    size_t name_count;
 };
 
 struct observe {
@@ -91,6 +94,9 @@ bool observe_load_rules(struct observe *o, struct file_id dir, struct disk_dir *
 /* Lists what is to be listed, within the budget; true when something was. */
 bool observe_list_dirs(struct observe *o);
 bool observe_lists_left(struct observe *o);
+/* The names of o->names, sorted; in the arena. NULL: no memory. */
+struct bytes *observe_sort_names(struct observe *o, size_t *count);
+int observe_compare_names(const void *x, const void *y); /* for qsort() and bsearch() */
 /* Looks at the identity of every dirty name: one that holds a missing entry, or one below it, or is
  * a directory unknown so far, is queued. */
 void observe_peek(struct observe *o);
@@ -102,6 +108,12 @@ struct observe_missing {
 struct observe_missing observe_mark_missing(struct observe *o, bool on);
 
 #define TREE_MISSING 32
+
+/* observe_stored.c */
+/* What the latest look (answer, o->look) at a hinted name is worth: present only if the directory
+ * holds these very bytes. `again`: something was told of the name since the round began. */
+enum disk_answer observe_stored(struct observe *o, const struct settle_name *item,
+                                struct disk_dir *open, bool again, enum disk_answer answer);
 
 /* observe_weak.c */
 /* Gives entries that are the same under another identity that identity; true when any was. */

@@ -46,10 +46,25 @@ void sim_init(struct simfs *fs)
     fs->next = 3;
 }
 
+static int other_case(const struct simfs *fs, int name)
+{
+    return fs->folds && name < 2 ? 1 - name : name;
+}
+
+/* The kid that is found under this name. */
+static int found(const struct simfs *fs, int dir, int name)
+{
+    const uint16_t *kids = fs->nodes[dir].kids;
+    return name < 0 ? 0 : kids[name] ? kids[name] : kids[other_case(fs, name)];
+}
+
 static void tell(struct simfs *fs, int dir, int name, uint8_t hints)
 {
     if (!fs->nodes[dir].watched) {
         return;
+    }
+    if (!(hints & HINT_NAME) && (fs->event_count & 1)) {
+        name = other_case(fs, name); /* as whoever wrote it spelt it */
     }
     assert(fs->event_count < SIM_EVENTS);
     fs->events[fs->event_count++] = (struct sim_event){fs->nodes[dir].number, (uint8_t)name, hints};
@@ -120,14 +135,28 @@ static bool can_exchange(const struct simfs *fs, const struct sim_op *op)
            !(fs->nodes[y].type == ENTRY_DIR && lies_below(fs, op->dir, y));
 }
 
+/* Would this make a name that the directory has already in another case? */
+static bool clashes(const struct simfs *fs, enum sim_kind kind, int dir, int name, int dir2,
+                    int name2)
+{
+    bool makes = kind == SIM_CREATE || kind == SIM_MKDIR;
+    bool puts = kind == SIM_RENAME || kind == SIM_LINK;
+    int at = makes ? dir : dir2, as = makes ? name : name2, other = other_case(fs, as);
+    if (!(makes || puts) || other == as || !fs->nodes[at].kids[other]) {
+        return false;
+    }
+    return !(kind == SIM_RENAME && dir == dir2 && name == other);
+}
+
 struct op_list {
+    const struct simfs *fs;
     struct sim_op *at;
     int count, max;
 };
 
 static void offer(struct op_list *list, enum sim_kind kind, int dir, int name, int dir2, int name2)
 {
-    if (list->count < list->max) {
+    if (list->count < list->max && !clashes(list->fs, kind, dir, name, dir2, name2)) {
         list->at[list->count++] = (struct sim_op){kind, dir, name, dir2, name2};
     }
 }
@@ -154,7 +183,7 @@ static void offer_pairs(const struct simfs *fs, struct op_list *list, int dir, i
 int sim_ops(const struct simfs *fs, int max_dirs, bool outside, bool links, struct sim_op *out,
             int max)
 {
-    struct op_list list = {out, 0, max};
+    struct op_list list = {fs, out, 0, max};
     int dirs[SIM_NODES * 2];
     int count = dirs_below(fs, SIM_ROOT, dirs);
     count = count < max_dirs ? count : max_dirs;
@@ -330,7 +359,7 @@ static enum disk_answer open_dir(void *ctx, struct disk_dir *parent, struct byte
     struct simfs *fs = ctx;
     (void)os;
     int index = sim_name_index(name);
-    int kid = index < 0 ? 0 : fs->nodes[node_of(parent)].kids[index];
+    int kid = found(fs, node_of(parent), index);
     if (!kid || fs->nodes[kid].type != ENTRY_DIR) {
         return DISK_ABSENT;
     }
@@ -351,7 +380,7 @@ static enum disk_answer look(void *ctx, struct disk_dir *dir, struct bytes name,
     struct simfs *fs = ctx;
     world(fs);
     int index = sim_name_index(name);
-    int kid = index < 0 ? 0 : fs->nodes[node_of(dir)].kids[index];
+    int kid = found(fs, node_of(dir), index);
     if (!kid) {
         return DISK_ABSENT;
     }
@@ -370,6 +399,13 @@ static enum disk_answer look(void *ctx, struct disk_dir *dir, struct bytes name,
         out->attrs.ctime_ns = node->changes;
     }
     return DISK_PRESENT;
+}
+
+static bool folds(void *ctx, struct disk_dir *dir)
+{
+    const struct simfs *fs = ctx;
+    (void)dir;
+    return fs->folds;
 }
 
 static enum disk_answer list(void *ctx, struct disk_dir *dir, struct buf *out, int *os)
@@ -433,6 +469,7 @@ const struct disk_ops sim_disk_ops = {.open_root = open_root,
                                       .open = open_dir,
                                       .close = close_dir,
                                       .look = look,
+                                      .folds = folds,
                                       .list = list,
                                       .watch = watch,
                                       .unwatch = unwatch,

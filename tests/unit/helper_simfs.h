@@ -30,6 +30,7 @@ struct simfs {
     int event_count;
     int next;
     uint16_t next_number;
+    bool folds;     /* "b" is "a" in another case: one of them in a directory, found as both */
     bool all_links; /* a write tells every name of the inode (as fanotify's FID can) */
     void (*before_look)(void *ctx); /* the world goes on between two looks; NULL not */
     void *ctx;

@@ -357,6 +357,40 @@ static void test_entered_is_watched_again(void **state)
     }
 }
 
+/* Names are found whatever their case (RULES 7): "b" is "a" in another. */
+static void test_other_case(void **state)
+{
+    (void)state;
+    enum { A, B, D };
+    const struct sim_op rename = {SIM_RENAME, 3, A, 3, B};
+    assert_true(start(4)); /* a = 3, a/a = 4 */
+    disk_.folds = true;
+    sim_do(&disk_, &rename);
+    assert_true(simdaemon_settle(&daemon_));
+    assert_int_equal(daemon_.row_count, 1);
+    assert_int_equal(daemon_.rows[0].kind, CHANGE_MOVE);
+    assert_string_equal(daemon_.rows[0].path, "a/b");
+    /* A hint in another spelling is one of the name that the directory holds. */
+    daemon_.row_count = 0;
+    disk_.nodes[5].version++;
+    struct actor nobody = {0};
+    assert_true(settle_mark_name(daemon_.settle, sim_file(&disk_, 4), sim_name(B),
+                                 HINT_CONTENT | HINT_CLOSED, &nobody, daemon_.now_ns));
+    assert_true(simdaemon_settle(&daemon_));
+    assert_int_equal(daemon_.row_count, 1);
+    assert_int_equal(daemon_.rows[0].kind, CHANGE_MODIFY);
+    assert_string_equal(daemon_.rows[0].path, "a/b/a");
+    /* Deleted by another spelling. */
+    daemon_.row_count = 0;
+    disk_.nodes[4].kids[A] = 0;
+    assert_true(settle_mark_name(daemon_.settle, sim_file(&disk_, 4), sim_name(B), HINT_NAME,
+                                 &nobody, daemon_.now_ns));
+    assert_true(simdaemon_settle(&daemon_));
+    assert_int_equal(daemon_.row_count, 1);
+    assert_int_equal(daemon_.rows[0].kind, CHANGE_DELETE);
+    disk_.folds = false;
+}
+
 /* --- enumeration --- */
 
 struct tally {
@@ -475,18 +509,22 @@ struct mode {
     bool links;
     size_t facts_max; /* a small listing budget; 0 none */
     bool weak;        /* inodes are given other numbers */
+    bool folds;       /* names are found whatever their case */
 };
 
 static const struct mode modes[] = {
-    {"partial", false, false, true, 0, false},
-    {"torn", true, false, true, 0, false},
-    {"outside", false, true, false, 0, false},
-    {"budget", false, false, false, 2, false},
-    {"torn outside budget", true, true, false, 3, false},
-    {"torn links budget", true, false, true, 2, false},
-    {"weak", false, false, true, 0, true},
-    {"weak torn outside", true, true, true, 0, true},
-    {"weak budget", false, false, false, 2, true},
+    {"partial", false, false, true, 0, false, false},
+    {"torn", true, false, true, 0, false, false},
+    {"outside", false, true, false, 0, false, false},
+    {"budget", false, false, false, 2, false, false},
+    {"torn outside budget", true, true, false, 3, false, false},
+    {"torn links budget", true, false, true, 2, false, false},
+    {"weak", false, false, true, 0, true, false},
+    {"weak torn outside", true, true, true, 0, true, false},
+    {"weak budget", false, false, false, 2, true, false},
+    {"case", false, false, true, 0, false, true},
+    {"case torn", true, false, true, 0, false, true},
+    {"case torn outside budget", true, true, false, 3, false, true},
 };
 
 static uint64_t random_state;
@@ -538,8 +576,9 @@ static bool random_run(struct run *run, uint64_t seed)
     random_state = seed * 2654435761u + 12345;
     run->count = 0;
     run->world_moves = false;
-    shape(&disk_, (int)roll(SHAPES));
+    shape(&disk_, run->mode->folds ? 4 * (int)roll(2) : (int)roll(SHAPES)); /* without a and b */
     disk_.all_links = run->mode->links;
+    disk_.folds = run->mode->folds;
     disk_.before_look = between_looks;
     disk_.ctx = run;
     simdaemon_restart(&daemon_);
@@ -625,6 +664,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_swap_with_ancestor),
         cmocka_unit_test(test_left_and_came_back),
         cmocka_unit_test(test_weak_identity),
+        cmocka_unit_test(test_other_case),
         cmocka_unit_test(test_directory_told_by_itself),
         cmocka_unit_test(test_entered_is_watched_again),
         cmocka_unit_test(test_pairs_with_every_partial_look),
