@@ -184,10 +184,10 @@ class Spoor:
             url = self.settings["url"] or "http://127.0.0.1:%d" % self.settings["port"]
             out.write(CONFIG.format(**{**self.settings, "url": url}))
 
-    def server_start(self):
-        self.server = Line([OPTIONS.bin, "collect", "--listen",
+    def server_start(self, wrap=(), **more):
+        self.server = Line([*wrap, OPTIONS.bin, "collect", "--listen",
                             "127.0.0.1:%d" % self.settings["port"], "--store", self.store],
-                           "listening on", **self.as_user())
+                           "listening on", **self.as_user(), **more)
         line = self.server.wait_ready()
         self.settings["port"] = int(line.rsplit(":", 1)[1].split()[0])
 
