@@ -11,6 +11,7 @@
 
 #include "buf.h"
 #include "err.h"
+#include "journal.h"
 #include "sim_disk.h"
 #include "sim_script.h"
 #include "sim_walk.h"
@@ -126,11 +127,14 @@ struct sim {
     int losses, losses_told; /* overflows read, and gap rows seen, since the start */
     char dir[SIM_ROOT_PATH]; /* on the real disk: state, mirror */
     struct sim_engine *engine;
-    struct watch *watch; /* the engine's */
-    struct mirror *mirror;
-    struct reader *reader; /* of the checks; as long as the engine lives */
-    struct buf rows;       /* every row that was committed, as text */
-    bool indexed;          /* the first index is in the journal */
+    struct watch *watch;           /* the engine's */
+    struct mirror *mirror;         /* the server's store; NULL: not open */
+    char journal[JOURNAL_ID_SIZE]; /* of which journal; "" nobody asked yet */
+    bool server_lost;              /* it may have lost what the client was told it has */
+    int64_t snapshots;             /* that it took */
+    struct reader *reader;         /* of the checks; as long as the engine lives */
+    struct buf rows;               /* every row that was committed, as text */
+    bool indexed;                  /* the first index is in the journal */
     int64_t looks, commits, crashes;
     char why[512]; /* the first thing that was wrong; "" all is well */
 };
@@ -173,6 +177,9 @@ bool sim_engine_knows_root(const struct sim *sim);
 /* The moment of death: what the disk holds now is what the next start finds. */
 void sim_engine_snapshot(struct sim *sim);
 
+/* 0, or -1 with errno. */
+int sim_copy_file(const char *from, const char *to);
+
 /* sim_check.c */
 /* The rows that came since the last call: applicable, gapless, chained, and the tree they make is
  * the tree table. */
@@ -192,6 +199,10 @@ bool sim_identity_check(struct sim *sim);
 
 /* sim_server.c */
 void sim_server_close(struct sim *sim);
+/* False: it has nothing. */
+bool sim_server_open(struct sim *sim);
+/* A backup is made (`how` % 3 is 0), is put back (1, if there is one), or all is wiped (2). */
+void sim_server_lose(struct sim *sim, int64_t how);
 
 /* sim_run.c: an operation of the user's, now; `between_looks`: in the middle of what the engine
  * does. */

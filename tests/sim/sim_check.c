@@ -319,7 +319,7 @@ bool sim_check_mirror(struct sim *sim)
 {
     struct comparison comparison = {.sim = sim, .with = "I3: the server's tree"};
     struct err err = {0};
-    if (!sim->mirror) {
+    if (!sim_server_open(sim)) {
         return sim->replica.seq == 0 || sim_wrong(sim, "I3: the server has nothing");
     }
     int rc = mirror_tree(sim->mirror, compare_entry, &comparison, &err);

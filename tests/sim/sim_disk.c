@@ -141,6 +141,15 @@ static int stored_name(const struct sim_disk *disk, int dir, int name)
     return disk->windows && either && !node->kids[name] && node->kids[twin] ? twin : name;
 }
 
+int sim_stored_name(const struct sim_disk *disk, int dir, struct bytes name)
+{
+    int index = sim_name_index(disk, name);
+    for (int i = 0; disk->windows && index < 0 && i < SIM_NAMES; i++) {
+        index = bytes_equal(name, sim_short_name(i)) ? i : -1;
+    }
+    return index < 0 ? -1 : stored_name(disk, dir, index);
+}
+
 static struct sim_place find(const struct sim_disk *disk, const struct sim_path *path)
 {
     struct sim_place place = {.dir = path->outside ? SIM_OUTSIDE : SIM_ROOT};

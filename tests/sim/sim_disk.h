@@ -101,10 +101,11 @@ enum sim_kind {
     SIM_CRASH, /* number: at so many-th call of the system */
     SIM_RESTART,
     SIM_OVERFLOW,
-    SIM_JUMP,  /* number: seconds by which the wall clock jumps */
-    SIM_FAULT, /* number: what the server does with a request to come */
-    SIM_FLUSH, /* what the users did so far is on the platter */
-    SIM_POWER, /* power is lost: the users' disk is as it was at the last flush */
+    SIM_JUMP,   /* number: seconds by which the wall clock jumps */
+    SIM_FAULT,  /* number: what the server does with a request to come */
+    SIM_SERVER, /* number: what happens to the server's store */
+    SIM_FLUSH,  /* what the users did so far is on the platter */
+    SIM_POWER,  /* power is lost: the users' disk is as it was at the last flush */
     SIM_KINDS,
 };
 
@@ -130,6 +131,9 @@ void sim_disk_heal(struct sim_disk *disk, struct sim *sim, int64_t wall_ns);
 
 struct bytes sim_name(const struct sim_disk *disk, int index);
 int sim_name_index(const struct sim_disk *disk, struct bytes name); /* -1: none of ours */
+/* The name under which a directory holds what is asked for by `name`, as the disk finds it; -1: none
+ * of ours. What is held under it may be nothing. */
+int sim_stored_name(const struct sim_disk *disk, int dir, struct bytes name);
 /* What it is called in eight and three characters, on a disk as Windows has it. */
 struct bytes sim_short_name(int index);
 const char *sim_target(int index);

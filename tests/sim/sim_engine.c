@@ -195,7 +195,7 @@ void sim_engine_stop(struct sim *sim)
     sim->watch = NULL;
 }
 
-static int copy_file(const char *from, const char *to)
+int sim_copy_file(const char *from, const char *to)
 {
     static const int wanted = O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC;
     int in = open(from, O_RDONLY | O_CLOEXEC);
@@ -228,7 +228,7 @@ void sim_engine_snapshot(struct sim *sim)
     for (size_t i = 0; i < ARRAY_LEN(files); i++) {
         (void)snprintf(from, sizeof from, "%s/folder/%s", sim->engine->state, files[i]);
         (void)snprintf(to, sizeof to, "%s/left/folder/%s", sim->dir, files[i]);
-        if (copy_file(from, to) != 0 && access(from, F_OK) == 0) {
+        if (sim_copy_file(from, to) != 0 && access(from, F_OK) == 0) {
             (void)sim_wrong(sim, "the snapshot failed: %s", strerror(errno));
         }
     }
@@ -425,7 +425,8 @@ bool sim_engine_deliver(struct sim *sim)
     struct upload_status status;
     for (int i = 0; i < STEPS_MAX; i++) {
         delivery_status(sim->engine->delivery, &status);
-        if (sim->mirror && status.acked == sim->replica.seq && status.state == UPLOAD_IDLE) {
+        if (sim_server_open(sim) && status.acked == sim->replica.seq &&
+            status.state == UPLOAD_IDLE) {
             return true;
         }
         delivery_nudge(sim->engine->delivery, true);

@@ -73,7 +73,7 @@ static enum disk_answer answer_of(int os)
 static int lookup(const struct disk_dir *dir, struct bytes name, int *os)
 {
     const struct sim_node *parent = node_of(dir);
-    int index = sim_name_index(&sim_world->disk, name);
+    int index = sim_stored_name(&sim_world->disk, (int)((uintptr_t)dir - SIM_HANDLE), name);
     *os = parent->links == 0                                   ? ENOENT
           : !(parent->mode & 0100)                             ? EACCES
           : index < 0                                          ? ENOENT
@@ -114,7 +114,7 @@ static enum disk_answer open_dir(void *ctx, struct disk_dir *parent, struct byte
     *out = handle_of(node);
     *file = sim_file(&sim->disk.nodes[node]);
     sim->opened[node] = (struct sim_place){(int)((uintptr_t)parent - SIM_HANDLE),
-                                           sim_name_index(&sim->disk, name), node};
+                                           sim_place_of(&sim->disk, node).name, node};
     return DISK_PRESENT;
 }
 
@@ -154,6 +154,13 @@ static enum disk_answer look(void *ctx, struct disk_dir *dir, struct bytes name,
         out->attrs.mode = node->mode;
     }
     return DISK_PRESENT;
+}
+
+static bool folds(void *ctx, struct disk_dir *dir)
+{
+    const struct sim *sim = ctx;
+    (void)dir;
+    return sim_is_windows(&sim->config);
 }
 
 static enum disk_answer list(void *ctx, struct disk_dir *dir, struct buf *names, int *os)
@@ -230,6 +237,7 @@ static const struct disk_ops ops = {.open_root = open_root,
                                     .open = open_dir,
                                     .close = close_dir,
                                     .look = look,
+                                    .folds = folds,
                                     .list = list,
                                     .watch = add_watch,
                                     .unwatch = remove_watch,

@@ -19,7 +19,7 @@
 enum { SCRIPT_BYTES = 1 << 20, FAILURES_MAX = 10, JOBS_MAX = 64 };
 
 struct tally {
-    int64_t runs, failed, looks, commits, crashes, rows;
+    int64_t runs, failed, looks, commits, crashes, rows, snapshots;
 };
 
 struct totals {
@@ -43,6 +43,7 @@ static void add_tally(struct tally *to, const struct tally *from)
     to->commits += from->commits;
     to->crashes += from->crashes;
     to->rows += from->rows;
+    to->snapshots += from->snapshots;
 }
 
 /* One run; its rows are the caller's to free. */
@@ -57,7 +58,8 @@ static void run_once(const struct totals *totals, const struct sim_script *scrip
                                                .looks = sim->looks,
                                                .commits = sim->commits,
                                                .crashes = sim->crashes,
-                                               .rows = sim->replica.seq});
+                                               .rows = sim->replica.seq,
+                                               .snapshots = sim->snapshots});
     memcpy(outcome->why, sim->why, sizeof outcome->why);
 }
 
@@ -236,9 +238,10 @@ static void run_jobs(struct totals *totals, int64_t first, int64_t count, int64_
 static void print_tally(const char *what, const struct tally *tally)
 {
     printf("%-8s %lld runs, %lld failed; %lld calls of the system, %lld commits, %lld crashes, "
-           "%lld rows\n",
+           "%lld rows, %lld snapshots\n",
            what, (long long)tally->runs, (long long)tally->failed, (long long)tally->looks,
-           (long long)tally->commits, (long long)tally->crashes, (long long)tally->rows);
+           (long long)tally->commits, (long long)tally->crashes, (long long)tally->rows,
+           (long long)tally->snapshots);
 }
 
 static void print_totals(const struct totals *totals)

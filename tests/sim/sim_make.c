@@ -112,11 +112,12 @@ static void add_other_op(struct maker *maker)
 {
     struct sim_op made_op = {0}, *op = &made_op;
     static const uint8_t kinds[] = {
-        SIM_RUN,       SIM_RUN,   SIM_RUN,   SIM_RUN,       SIM_STEP,      SIM_WAIT,
-        SIM_WAIT,      SIM_WAIT,  SIM_WAIT,  SIM_WAIT,      SIM_WAIT,      SIM_SYNC,
-        SIM_SYNC,      SIM_CRASH, SIM_CRASH, SIM_RESTART,   SIM_OVERFLOW,  SIM_JUMP,
-        SIM_FAULT,     SIM_FAULT, SIM_FAULT, SIM_ROOT_AWAY, SIM_ROOT_BACK, SIM_ROOT_SWAP,
-        SIM_ROOT_BACK, SIM_FLUSH, SIM_FLUSH, SIM_POWER};
+        SIM_RUN,       SIM_RUN,   SIM_RUN,    SIM_RUN,       SIM_STEP,      SIM_WAIT,
+        SIM_WAIT,      SIM_WAIT,  SIM_WAIT,   SIM_WAIT,      SIM_WAIT,      SIM_SYNC,
+        SIM_SYNC,      SIM_CRASH, SIM_CRASH,  SIM_RESTART,   SIM_OVERFLOW,  SIM_JUMP,
+        SIM_FAULT,     SIM_FAULT, SIM_FAULT,  SIM_ROOT_AWAY, SIM_ROOT_BACK, SIM_ROOT_SWAP,
+        SIM_ROOT_BACK, SIM_FLUSH, SIM_SERVER, SIM_SERVER,    SIM_SERVER,    SIM_FLUSH,
+        SIM_POWER};
     op->kind = (enum sim_kind)kinds[pick(maker, (int64_t)ARRAY_LEN(kinds))];
     switch (op->kind) {
     case SIM_WAIT:
@@ -183,6 +184,35 @@ static void add_half_settled(struct maker *maker)
     }
 }
 
+/* A directory that is known with one below it leaves, something changes in the lower one, and it
+ * returns before anybody looked. */
+static void add_quick_trip(struct maker *maker)
+{
+    struct sim_op op = {.kind = SIM_MKDIR}, away = {.kind = SIM_RENAME}, back = away;
+    pick_path(maker, false, &op.path);
+    if (op.path.outside || op.path.depth + 2 > SIM_DEPTH) {
+        return;
+    }
+    away.path = back.to = op.path;
+    away.to = (struct sim_path){.outside = true, .depth = 1};
+    away.to.names[0] = (uint8_t)pick(maker, SIM_NAMES - 1);
+    back.path = away.to;
+    add(maker, &op);
+    int lower = (int)pick(maker, SIM_NAMES - 1);
+    op.path.names[op.path.depth++] = (uint8_t)lower;
+    add(maker, &op);
+    add_wait(maker, maker->out->config.settle_ms * 2 + 100);
+    add(maker, &away);
+    struct sim_op change = {.kind = chance(maker, 70) ? SIM_CREATE : SIM_MKDIR, .path = away.to};
+    change.path.names[change.path.depth++] = (uint8_t)lower;
+    change.path.names[change.path.depth++] = (uint8_t)pick(maker, SIM_NAMES - 1);
+    add(maker, &change);
+    if (chance(maker, 30)) {
+        pick_path(maker, false, &back.to);
+    }
+    add(maker, &back);
+}
+
 /* A directory leaves, something in it changes there, and it returns: to its name or another. */
 static void add_round_trip(struct maker *maker)
 {
@@ -223,6 +253,20 @@ static void add_faults(struct maker *maker)
     add_wait(maker, maker->out->config.settle_ms * 2 + pick(maker, 5000));
 }
 
+/* Rows are sent and perhaps forgotten, then the server loses what it has, and more follow. */
+static void add_server_loss(struct maker *maker)
+{
+    for (int64_t i = pick(maker, 3) + 1; i > 0; i--) {
+        add_user_op(maker);
+    }
+    add_wait(maker, chance(maker, 50) ? 100000 : 5000); /* past a purge, or not */
+    add(maker, &(struct sim_op){.kind = SIM_SERVER, .number = pick(maker, 3)});
+    if (chance(maker, 50)) {
+        add(maker, &(struct sim_op){.kind = SIM_RESTART});
+    }
+    add_faults(maker);
+}
+
 /* A path of directories springs up while the engine looks. */
 static void add_mkdirs(struct maker *maker)
 {
@@ -240,9 +284,9 @@ static void add_mkdirs(struct maker *maker)
 
 static void add_scenario(struct maker *maker)
 {
-    static void (*const scenarios[])(struct maker *) = {add_half_settled, add_half_settled,
-                                                        add_half_settled, add_round_trip,
-                                                        add_faults,       add_mkdirs};
+    static void (*const scenarios[])(struct maker *) = {
+        add_half_settled, add_half_settled, add_half_settled, add_round_trip,
+        add_quick_trip,   add_faults,       add_server_loss,  add_mkdirs};
     scenarios[pick(maker, (int64_t)ARRAY_LEN(scenarios))](maker);
 }
 
@@ -251,7 +295,7 @@ void sim_script_make(uint64_t seed, struct sim_script *out)
     static const int64_t settles[] = {0, 300, 300, 1500}, delays[] = {100, 5000, 5000, 30000};
     static const int64_t queues[] = {6, 30, 400, 400}, watches[] = {3, 8, 1000, 1000, 1000};
     static const int64_t batches[] = {16, 40, 1000}, ticks[] = {0, 4, 1000};
-    static const int64_t polls[] = {10, 60, 300}, retentions[] = {0, 0, 30};
+    static const int64_t polls[] = {10, 60, 300}, retentions[] = {0, 1, 30};
     static const uint8_t kernels[] = {SIM_INOTIFY, SIM_INOTIFY, SIM_FANOTIFY,     SIM_FANOTIFY,
                                       SIM_POLL,    SIM_WINDOWS, SIM_WINDOWS_PATHS};
     struct maker maker = {.state = seed, .out = out};

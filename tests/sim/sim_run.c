@@ -96,6 +96,9 @@ static bool do_op(struct sim *sim, const struct sim_op *op)
     case SIM_CRASH:
         sim->crash_in = (int)op->number;
         return true;
+    case SIM_SERVER:
+        sim_server_lose(sim, op->number);
+        return true;
     case SIM_FLUSH:
         sim->flushed = sim->disk;
         return true;
@@ -155,7 +158,9 @@ static bool end_quietly(struct sim *sim)
     sim->fault_count = 0;
     if (!sim_engine_wait(sim, HEALED_WAIT_S * CLOCK_NS_PER_S) ||
         !final_sync(sim, sim->config.kernel != SIM_FANOTIFY, "at the end") ||
-        !sim_engine_deliver(sim) || !sim_check_mirror(sim)) {
+        /* What an idle server has lost is noticed when it is asked. */
+        (sim->server_lost && !sim_engine_restart(sim, false)) || !sim_engine_deliver(sim) ||
+        !sim_check_mirror(sim)) {
         return false;
     }
     /* A scan sees what the kernel never told (but by fanotify): writes through other names of a
@@ -184,7 +189,7 @@ static int remove_one(const char *path, const struct stat *facts, int type, stru
 
 void sim_run(struct sim *sim, const struct sim_script *script)
 {
-    static const char *const dirs[] = {"", "/mirror", "/root"};
+    static const char *const dirs[] = {"", "/mirror", "/backup", "/root"};
     char path[SIM_ROOT_PATH + 16];
     (void)nftw(sim->dir, remove_one, 16, FTW_DEPTH | FTW_PHYS); /* may not be there */
     for (size_t i = 0; i < ARRAY_LEN(dirs); i++) {

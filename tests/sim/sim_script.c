@@ -36,6 +36,7 @@ static const char *const words[SIM_KINDS] = {
     [SIM_OVERFLOW] = "overflow",
     [SIM_JUMP] = "jump",
     [SIM_FAULT] = "fault",
+    [SIM_SERVER] = "server",
     [SIM_FLUSH] = "flush",
     [SIM_POWER] = "power",
 };

@@ -8,6 +8,8 @@
 #include "transport.h"
 #include "wire.h"
 
+enum { STORE_PATH = SIM_ROOT_PATH + JOURNAL_ID_SIZE + 16 };
+
 struct transport {
     int unused;
 };
@@ -52,12 +54,6 @@ void __wrap_transport_cancel(struct transport *transport)
     (void)transport; /* nothing is ever in flight: one thread */
 }
 
-void sim_server_close(struct sim *sim)
-{
-    mirror_close(sim->mirror);
-    sim->mirror = NULL;
-}
-
 static const char *header(const struct transport_request *request, const char *name)
 {
     size_t len = strlen(name);
@@ -91,37 +87,90 @@ static void answer_cursor(struct sim *sim, int status, struct transport_answer *
     answer->acked = cursor->seq;
     answer->epoch = cursor->epoch;
     answer->sum = cursor->sum;
+    answer->gen = mirror_generation(sim->mirror);
 }
 
-/* The server itself, without faults. */
-static void serve(struct sim *sim, const struct transport_request *request,
-                  struct transport_answer *answer)
+/* ---- the store, and what may become of it ---- */
+
+static void store_path(const struct sim *sim, const char *dir, char out[STORE_PATH])
 {
-    char journal[JOURNAL_ID_SIZE] = "";
+    (void)snprintf(out, STORE_PATH, "%s/%s/%s.db", sim->dir, dir, sim->journal);
+}
+
+/* Opens what is there; without `make` false when nothing is. */
+static bool open_store(struct sim *sim, bool make)
+{
+    char path[STORE_PATH], dir[STORE_PATH];
     struct err err = {0};
-    const char *at = strstr(request->url, "/v1/journals/");
-    size_t len = at ? strcspn(at + 13, "/") : 0;
-    if (!at || len >= sizeof journal) {
-        (void)sim_wrong(sim, "the url is '%s'", request->url);
+    store_path(sim, "mirror", path);
+    if (sim->mirror || (!make && access(path, F_OK) != 0)) {
+        return sim->mirror != NULL;
+    }
+    (void)snprintf(dir, sizeof dir, "%s/mirror", sim->dir);
+    return mirror_open(dir, sim->journal, &sim->mirror, &err) == 0 ||
+           sim_wrong(sim, "the mirror cannot be opened: %s", err.text);
+}
+
+bool sim_server_open(struct sim *sim)
+{
+    return sim->journal[0] && open_store(sim, false);
+}
+
+void sim_server_close(struct sim *sim)
+{
+    mirror_close(sim->mirror);
+    sim->mirror = NULL;
+}
+
+/* Closed, a store is one file: the last connection brings the log into it. */
+void sim_server_lose(struct sim *sim, int64_t how)
+{
+    char now[STORE_PATH], kept[STORE_PATH];
+    if (!sim->journal[0]) {
+        return; /* it knows nothing yet */
+    }
+    sim_server_close(sim);
+    store_path(sim, "mirror", now);
+    store_path(sim, "backup", kept);
+    if (how % 3 == 0) {
+        (void)sim_copy_file(now, kept); /* there may be nothing to be saved */
         return;
     }
-    memcpy(journal, at + 13, len);
-    if (!sim->mirror && !request->post) {
-        answer->status = 404;
+    (void)remove(now);
+    if (how % 3 == 1) {
+        (void)sim_copy_file(kept, now); /* or it is wiped */
+    }
+    sim->server_lost = true;
+}
+
+/* ---- requests ---- */
+
+/* One store a journal. */
+static void choose_store(struct sim *sim, struct bytes id)
+{
+    if (!bytes_equal(bytes_str(sim->journal), id)) {
+        sim_server_close(sim);
+        memcpy(sim->journal, id.at, id.len);
+        sim->journal[id.len] = '\0';
+    }
+}
+
+static void answer_outcome(struct sim *sim, int rc, enum mirror_outcome outcome,
+                           const struct transport_request *request, const struct err *err,
+                           struct transport_answer *answer)
+{
+    if (rc != 0 || outcome == MIRROR_REFUSED) {
+        (void)sim_wrong(sim, "I3: the server refuses '%s': %s", request->url, err->text);
         return;
     }
-    if (!sim->mirror) {
-        char dir[SIM_ROOT_PATH + 16];
-        (void)snprintf(dir, sizeof dir, "%s/mirror", sim->dir);
-        if (mirror_open(dir, journal, &sim->mirror, &err) != 0) {
-            (void)sim_wrong(sim, "the mirror cannot be opened: %s", err.text);
-            return;
-        }
-    }
-    if (!request->post) {
-        answer_cursor(sim, 200, answer);
-        return;
-    }
+    answer_cursor(sim, outcome == MIRROR_CONFLICT ? 409 : 200, answer);
+}
+
+static void take_batch(struct sim *sim, const struct transport_request *request,
+                       struct transport_answer *answer)
+{
+    struct err err = {0};
+    enum mirror_outcome outcome = MIRROR_REFUSED;
     struct mirror_batch batch = {.epoch = number(request, WIRE_EPOCH),
                                  .first = number(request, WIRE_FIRST),
                                  .last = number(request, WIRE_LAST),
@@ -131,14 +180,67 @@ static void serve(struct sim *sim, const struct transport_request *request,
                                  .tree_sum = sum(request, WIRE_TREE),
                                  .rows = request->body.at,
                                  .len = request->body.len};
-    enum mirror_outcome outcome = MIRROR_REFUSED;
     int rc = mirror_apply(sim->mirror, &batch, &outcome, &err);
-    if (rc != 0 || outcome == MIRROR_REFUSED) {
-        (void)sim_wrong(sim, "I3: the server refuses rows %lld..%lld: %s", (long long)batch.first,
-                        (long long)batch.last, err.text);
+    answer_outcome(sim, rc, outcome, request, &err, answer);
+}
+
+/* "snapshots/GENERATION/parts/NUMBER" or "snapshots/GENERATION/commit" */
+static void take_snapshot(struct sim *sim, const struct transport_request *request,
+                          const char *what, struct transport_answer *answer)
+{
+    struct err err = {0};
+    enum mirror_outcome outcome = MIRROR_REFUSED;
+    char text[64];
+    int64_t gen = -1, part = -1;
+    (void)snprintf(text, sizeof text, "%s", what);
+    char *slash = strchr(text, '/');
+    const char *rest = slash ? slash + 1 : "";
+    if (slash) {
+        *slash = '\0';
+        (void)num_parse_i64(text, 1, INT64_MAX, &gen); /* -1 is refused */
+    }
+    int rc;
+    if (strncmp(rest, "parts/", 6) == 0) {
+        (void)num_parse_i64(rest + 6, 1, INT64_MAX, &part); /* -1 is refused */
+        struct mirror_part piece = {gen, part, request->body.at, request->body.len};
+        rc = mirror_take_part(sim->mirror, &piece, &outcome, &err);
+    } else {
+        struct mirror_commit commit = {.gen = gen,
+                                       .parts = number(request, WIRE_PARTS),
+                                       .epoch = number(request, WIRE_EPOCH),
+                                       .seq = number(request, WIRE_LAST),
+                                       .sum = sum(request, WIRE_SUM),
+                                       .entries = number(request, WIRE_COUNT),
+                                       .tree_sum = sum(request, WIRE_TREE),
+                                       .folder = header(request, WIRE_FOLDER)};
+        rc = mirror_take_snapshot(sim->mirror, &commit, &outcome, &err);
+        sim->snapshots += rc == 0 && outcome == MIRROR_APPLIED;
+    }
+    answer_outcome(sim, rc, outcome, request, &err, answer);
+}
+
+/* The server itself, without faults. */
+static void serve(struct sim *sim, const struct transport_request *request,
+                  struct transport_answer *answer)
+{
+    static const char prefix[] = "/v1/journals/", snapshots[] = "/snapshots/";
+    const char *at = strstr(request->url, prefix);
+    const char *id = at ? at + sizeof prefix - 1 : "";
+    size_t len = strcspn(id, "/");
+    if (!at || len >= sizeof sim->journal) {
+        (void)sim_wrong(sim, "the url is '%s'", request->url);
         return;
     }
-    answer_cursor(sim, outcome == MIRROR_CONFLICT ? 409 : 200, answer);
+    choose_store(sim, bytes_of(id, len));
+    if (!open_store(sim, request->post)) {
+        answer->status = 404;
+    } else if (!request->post) {
+        answer_cursor(sim, 200, answer);
+    } else if (strncmp(id + len, snapshots, sizeof snapshots - 1) == 0) {
+        take_snapshot(sim, request, id + len + sizeof snapshots - 1, answer);
+    } else {
+        take_batch(sim, request, answer);
+    }
 }
 
 static int fail(struct err *err)
