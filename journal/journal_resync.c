@@ -40,7 +40,7 @@ int journal_get_snapshot(struct journal *journal, const char *consumer,
 
 int journal_drop_snapshot(struct journal *journal, const char *consumer, struct err *err)
 {
-    struct journal_snapshot snapshot;
+    struct journal_snapshot snapshot = {0};
     int code = journal_get_snapshot(journal, consumer, &snapshot, err);
     if (code)
         return code == ERR_NOTFOUND ? 0 : code;
@@ -141,7 +141,7 @@ static int begin_snapshot(struct journal *journal, const struct journal_order *o
 /* The entries of the stored part are the server's. */
 static int take_part(struct journal *journal, const struct journal_order *order, struct err *err)
 {
-    struct journal_snapshot snapshot;
+    struct journal_snapshot snapshot = {0};
     sqlite3_stmt *stored = journal->statements[QJ_BATCH_PART];
     int code = journal_get_snapshot(journal, order->consumer, &snapshot, err);
     if (code)

@@ -143,7 +143,7 @@ int reader_entry_count(struct reader *reader, int64_t *out, struct err *err)
 
 static int find_sum(struct reader *reader, int64_t seq, uint64_t *out, struct err *err)
 {
-    struct journal_info info;
+    struct journal_info info = {0};
     int64_t entries; /* not asked for */
     if (seq == 0)
         return read_meta(reader, &entries, out, err);
