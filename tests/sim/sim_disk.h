@@ -131,8 +131,8 @@ void sim_disk_heal(struct sim_disk *disk, struct sim *sim, int64_t wall_ns);
 
 struct bytes sim_name(const struct sim_disk *disk, int index);
 int sim_name_index(const struct sim_disk *disk, struct bytes name); /* -1: none of ours */
-/* The name under which a directory holds what is asked for by `name`, as the disk finds it; -1: none
- * of ours. What is held under it may be nothing. */
+/* The name under which a directory holds what is asked for by `name`, as the disk finds it; -1:
+ * none of ours. What is held under it may be nothing. */
 int sim_stored_name(const struct sim_disk *disk, int dir, struct bytes name);
 /* What it is called in eight and three characters, on a disk as Windows has it. */
 struct bytes sim_short_name(int index);
