@@ -25,6 +25,7 @@ static const char *const code_names[] = {
     "no space on the disk",
     "network failure",
     "conflict",
+    "held",
 };
 
 const char *err_code_name(int code)

@@ -25,6 +25,7 @@ enum err_code {
     ERR_FULL = -13,        /* the disk is full */
     ERR_NETWORK = -14,     /* the peer could not be reached or broke off */
     ERR_CONFLICT = -15,    /* the two sides disagree on the state */
+    ERR_HELD = -16,        /* somebody must be asked first */
 };
 
 struct err {

@@ -83,6 +83,9 @@ struct config_upload {
     char *ca_file;        /* "" the system's store */
     char *client_cert;    /* PEM; "" none */
     char *client_key;     /* PEM; "" none */
+    int64_t brake_count;   /* entries deleted without asking; 0 no brake */
+    int64_t brake_percent; /* and so much of the folder */
+    int64_t brake_window_ns;
     bool allow_http;      /* plain http beyond loopback */
     char *pinned_key;     /* "sha256//BASE64" of the server's public key; "" none */
     char *user;           /* basic authentication; "" none */

@@ -108,6 +108,15 @@ const struct option config_options[] = {
     {UPLOAD(batch_delay_ns), .key = "batch_delay", .kind = KIND_DURATION, .default_text = "200ms",
      RANGE(0, H),
      .help = "Rows are gathered for so long before a batch that is not full goes out."},
+    {UPLOAD(brake_count), .key = "brake_count", .kind = KIND_INTEGER, .default_text = "1000",
+     RANGE(0, 1000000000),
+     .help = "Before a replica is told to delete more entries than this within brake_window, and "
+             "more than brake_percent of the folder, delivery is held until 'spoor hold release'. "
+             "0: no brake."},
+    {UPLOAD(brake_percent), .key = "brake_percent", .kind = KIND_INTEGER, .default_text = "25",
+     RANGE(0, 100), .help = "Percent of a folder's entries; see brake_count."},
+    {UPLOAD(brake_window_ns), .key = "brake_window", .kind = KIND_DURATION, .default_text = "10min",
+     RANGE(S, DAY), .help = "See brake_count."},
     {UPLOAD(compression), .key = "compression", .kind = KIND_INTEGER, .default_text = "1",
      RANGE(0, 9), .help = "Level of gzip, 1 (fast) to 9 (small). 0 sends plain text."},
     {UPLOAD(connect_timeout_ns), .key = "connect_timeout", .kind = KIND_DURATION,

@@ -105,10 +105,13 @@ struct journal_batch {
     uint64_t tree_sum;  /* meaningful when newest */
     uint8_t digest[32]; /* SHA-256 of `body` */
     struct bytes body;
+    int64_t deletes; /* entries it takes from the server, as the mass-delete brake counts them */
+    int64_t time_ms; /* wall time at which it was formed */
     /* Not 0: part `part` (from 1) of that generation of a snapshot; first and last then count the
      * snapshot's entries from 1, and prev_sum, last_sum and tree_sum mean nothing. */
     int64_t gen, part;
 };
+#define JOURNAL_BRAKE_KEPT_MS (24 * 3600 * INT64_C(1000)) /* deletes are remembered so long */
 int journal_batch_store(struct journal *journal, const char *consumer,
                         const struct journal_batch *batch, struct err *err);
 
@@ -137,6 +140,10 @@ enum journal_resync {
     JOURNAL_SNAPSHOT,
     /* The server has part `value`, the stored one. */
     JOURNAL_PART,
+    /* The mass-delete brake holds: nothing from row `value` on is sent until it is released. */
+    JOURNAL_HOLD,
+    /* Every row there is by now may go, and what was deleted of late counts no more. */
+    JOURNAL_RELEASE,
     /* Of the journal, not of one consumer: its next rows are of a new epoch, above `value`. For
      * when another history with the present one's name is about: every replica then gets a
      * snapshot. */

@@ -78,6 +78,16 @@ int journal_consumer_add(struct journal *journal, const char *name, int64_t acke
     return journal_end(journal, code, err);
 }
 
+static int forget_deletes(struct journal *journal, const char *consumer, int64_t from_seq,
+                          int64_t before_ms, struct err *err)
+{
+    sqlite3_stmt *forget = journal->statements[QJ_BRAKE_FORGET];
+    sql_bind_text(forget, 1, consumer);
+    sql_bind_i64(forget, 2, from_seq);
+    sql_bind_i64(forget, 3, before_ms);
+    return run(journal, QJ_BRAKE_FORGET, err);
+}
+
 int journal_consumer_remove(struct journal *journal, const char *name, struct err *err)
 {
     int code = journal_begin(journal, err);
@@ -87,6 +97,8 @@ int journal_consumer_remove(struct journal *journal, const char *name, struct er
     code = run(journal, QJ_BATCH_DELETE, err);
     if (code == 0)
         code = journal_drop_snapshot(journal, name, err);
+    if (code == 0)
+        code = forget_deletes(journal, name, 0, 0, err);
     if (code == 0) {
         sql_bind_text(journal->statements[QJ_CONSUMER_DELETE], 1, name);
         code = run(journal, QJ_CONSUMER_DELETE, err);
@@ -182,6 +194,43 @@ static int check_batch(struct journal *journal, const char *consumer,
     return 0;
 }
 
+/* What a batch takes from the server counts from here on; an earlier one that was formed of the
+ * same rows and not sent does no longer. */
+static int count_deletes(struct journal *journal, const char *consumer,
+                         const struct journal_batch *batch, struct err *err)
+{
+    sqlite3_stmt *add = journal->statements[QJ_BRAKE_ADD];
+    if (batch->gen)
+        return 0;
+    int code = forget_deletes(journal, consumer, batch->first,
+                              batch->time_ms - JOURNAL_BRAKE_KEPT_MS, err);
+    if (code || batch->deletes == 0)
+        return code;
+    sql_bind_text(add, 1, consumer);
+    sql_bind_i64(add, 2, batch->last);
+    sql_bind_i64(add, 3, batch->time_ms);
+    sql_bind_i64(add, 4, batch->deletes);
+    return run(journal, QJ_BRAKE_ADD, err);
+}
+
+int journal_hold(struct journal *journal, const char *name, int64_t held, int64_t released,
+                 struct err *err)
+{
+    sqlite3_stmt *hold = journal->statements[QJ_CONSUMER_HOLD];
+    int code = journal_begin(journal, err);
+    if (code)
+        return code;
+    sql_bind_text(hold, 1, name);
+    sql_bind_i64(hold, 2, held);
+    sql_bind_i64(hold, 3, released);
+    code = run(journal, QJ_CONSUMER_HOLD, err);
+    if (code == 0 && sqlite3_changes(journal->sql.db) == 0)
+        code = not_found(journal, name, err);
+    if (code == 0 && !held)
+        code = forget_deletes(journal, name, 0, 0, err);
+    return journal_end(journal, code, err);
+}
+
 int journal_batch_store(struct journal *journal, const char *consumer,
                         const struct journal_batch *batch, struct err *err)
 {
@@ -191,6 +240,9 @@ int journal_batch_store(struct journal *journal, const char *consumer,
         code = journal_begin(journal, err);
     if (code)
         return code;
+    code = count_deletes(journal, consumer, batch, err);
+    if (code)
+        return journal_end(journal, code, err);
     sql_bind_text(store, 1, consumer);
     sql_bind_i64(store, 2, batch->epoch);
     sql_bind_i64(store, 3, batch->first);

@@ -39,6 +39,9 @@ void journal_note(const struct journal *journal);
 int journal_new_epoch(struct journal *journal, int64_t above, struct err *err);
 int journal_check(struct journal *journal, struct err *err);
 /* What the consumer has acknowledged; ERR_NOTFOUND when there is none of this name. */
+/* `held` not 0: the brake holds at that row; 0: released up to row `released`. */
+int journal_hold(struct journal *journal, const char *name, int64_t held, int64_t released,
+                 struct err *err);
 int journal_get_acked(struct journal *journal, const char *name, int64_t *out, struct err *err);
 
 #endif

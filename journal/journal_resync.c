@@ -295,6 +295,10 @@ int journal_resync(struct journal *journal, const struct journal_order *order, i
         return begin_snapshot(journal, order, wall_ms, err);
     case JOURNAL_PART:
         return take_part(journal, order, err);
+    case JOURNAL_HOLD:
+        return journal_hold(journal, order->consumer, order->value, 0, err);
+    case JOURNAL_RELEASE:
+        return journal_hold(journal, order->consumer, 0, journal->info.last_seq, err);
     case JOURNAL_NEW_EPOCH:
         return journal_new_epoch(journal, order->value, err);
     case JOURNAL_NEW_ID:

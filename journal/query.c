@@ -78,6 +78,9 @@ const char *const query_journal[QJ_COUNT] = {
     [QJ_BATCH_COVERED] = "DELETE FROM batch WHERE consumer=?1 AND (last<=?2 OR gen!=0)",
     [QJ_BATCH_DELETE] = "DELETE FROM batch WHERE consumer=?1",
     [QJ_BATCH_PART] = "SELECT last FROM batch WHERE consumer=?1 AND gen=?2 AND part=?3",
+    [QJ_CONSUMER_HOLD] = "UPDATE consumer SET held=?2,released=max(released,?3) WHERE name=?1",
+    [QJ_BRAKE_ADD] = "INSERT INTO brake(consumer,last,time,entries) VALUES(?1,?2,?3,?4)",
+    [QJ_BRAKE_FORGET] = "DELETE FROM brake WHERE consumer=?1 AND (last>=?2 OR time<?3)",
     [QJ_CONSUMER_REWIND] = "UPDATE consumer SET acked=?2 WHERE name=?1",
     [QJ_SNAPSHOT] = SNAPSHOT_TEXT,
     [QJ_SNAPSHOT_INSERT] = "INSERT INTO snapshot(consumer,gen,epoch,seq,sum,tree_sum,entries,time,"
@@ -105,8 +108,11 @@ const char *const query_reader[QR_COUNT] = {
     [QR_SUM] = "SELECT sum FROM change WHERE seq=?1",
     [QR_CONSUMERS] = "SELECT name,acked,acked_ms,(SELECT time FROM change WHERE seq>acked"
                      " ORDER BY seq LIMIT 1),error,error_ms,b.first,b.last,s.entries,s.sent"
+                     ",held,released"
                      " FROM consumer c LEFT JOIN batch b ON b.consumer=c.name"
                      " LEFT JOIN snapshot s ON s.consumer=c.name ORDER BY name",
+    [QR_BRAKE] = "SELECT coalesce(sum(entries),0) FROM brake WHERE consumer=?1 AND time>=?2"
+                 " AND last<=(SELECT acked FROM consumer WHERE name=?1)",
     [QR_BATCH] = "SELECT epoch,first,last,prev_sum,last_sum,rows,gzip,newest,tree_sum,digest,body"
                  ",gen,part FROM batch WHERE consumer=?1",
     [QR_SNAPSHOT] = SNAPSHOT_TEXT,

@@ -296,6 +296,8 @@ int reader_consumers(struct reader *reader,
             .error_ms = sqlite3_column_int64(select, 5),
             .batch_first = sqlite3_column_int64(select, 6),
             .batch_last = sqlite3_column_int64(select, 7),
+            .held = sqlite3_column_int64(select, 10),
+            .released = sqlite3_column_int64(select, 11),
             .snapshot_entries = -1,
         };
         if (sqlite3_column_type(select, 8) != SQLITE_NULL) {
@@ -310,6 +312,20 @@ int reader_consumers(struct reader *reader,
     }
     (void)sqlite3_reset(select); /* an early end: nothing to report */
     return code;
+}
+
+int reader_brake(struct reader *reader, const char *consumer, int64_t since_ms, int64_t *out,
+                 struct err *err)
+{
+    sqlite3_stmt *select = reader->statements[QR_BRAKE];
+    sql_bind_text(select, 1, consumer);
+    sql_bind_i64(select, 2, since_ms);
+    int code = sql_row(&reader->sql, select, err);
+    if (code < 0)
+        return code;
+    *out = code ? sqlite3_column_int64(select, 0) : 0;
+    (void)sqlite3_reset(select); /* after a row: nothing to report */
+    return 0;
 }
 
 int reader_batch(struct reader *reader, const char *consumer, struct journal_batch *out,

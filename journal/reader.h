@@ -44,12 +44,17 @@ struct reader_consumer {
     char error[512];
     int64_t error_ms;
     int64_t batch_first, batch_last; /* in flight, 0 none; of a snapshot its entries */
+    int64_t held;                    /* the brake holds it at this row, 0 not */
+    int64_t released;                /* rows up to this one pass the brake */
     int64_t snapshot_entries;        /* of the snapshot on its way to it, -1 none */
     int64_t snapshot_sent;           /* of these acknowledged */
 };
 int reader_consumers(struct reader *reader,
                      int (*visit)(void *ctx, const struct reader_consumer *consumer), void *ctx,
                      struct err *err);
+/* Entries deleted by this consumer's batches that were formed since then and acknowledged. */
+int reader_brake(struct reader *reader, const char *consumer, int64_t since_ms, int64_t *out,
+                 struct err *err);
 /* The stored batch of a consumer; body is appended to `body`. ERR_NOTFOUND: none. */
 struct buf;
 int reader_batch(struct reader *reader, const char *consumer, struct journal_batch *out,

@@ -214,7 +214,16 @@ static const char journal_3[] =
     " mtime INTEGER NOT NULL, target BLOB"
     ") STRICT;";
 
-static const char *const journal_steps[] = {journal_1, journal_2, journal_3};
+static const char journal_4[] =
+    /* Not 0: the mass-delete brake holds this consumer at that row. Rows up to `released` may go. */
+    "ALTER TABLE consumer ADD COLUMN held INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE consumer ADD COLUMN released INTEGER NOT NULL DEFAULT 0;"
+    "CREATE TABLE brake(" /* entries deleted by the batches of late */
+    " consumer TEXT NOT NULL, last INTEGER NOT NULL, time INTEGER NOT NULL,"
+    " entries INTEGER NOT NULL, PRIMARY KEY(consumer,last)"
+    ") STRICT, WITHOUT ROWID;";
+
+static const char *const journal_steps[] = {journal_1, journal_2, journal_3, journal_4};
 
 const struct schema schema_journal = {SCHEMA_JOURNAL_ID, journal_steps, ARRAY_LEN(journal_steps)};
 

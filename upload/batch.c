@@ -7,7 +7,9 @@
  * upload's thread. */
 #include "batch.h"
 
+#include "brake.h"
 #include "change.h"
+#include "clock.h"
 #include "err.h"
 #include "format.h"
 #include "gather.h"
@@ -23,6 +25,7 @@
 struct cut {
     int64_t seq; /* 0: none yet */
     int64_t rows;
+    int64_t deletes;
     uint64_t sum;
     size_t at;
 };
@@ -36,6 +39,7 @@ struct batch_writer {
     int64_t next_seq;
     int64_t epoch; /* of the batch's rows, 0 none yet */
     int64_t rows;
+    int64_t deletes;   /* entries, as brake.h counts them */
     int64_t fed_bytes; /* plain bytes that went on to the body */
     struct cut commit; /* the last end of a commit within the limits */
     struct cut loose;  /* the last row after which nothing is parked */
@@ -105,7 +109,7 @@ static void note_cut(struct batch_writer *writer, const struct change *change)
 {
     if (change->flags & CHANGE_PARKED)
         return;
-    struct cut cut = {change->seq, writer->rows, change->sum, writer->plain.len};
+    struct cut cut = {change->seq, writer->rows, writer->deletes, change->sum, writer->plain.len};
     if (!(change->flags & CHANGE_END)) {
         writer->loose = cut;
         return;
@@ -128,13 +132,18 @@ static int add_row(void *ctx, const struct change *change)
     /* A journal that was given another epoch has rows of both: one batch tells of one. */
     if (writer->epoch && change->epoch != writer->epoch && writer->commit.seq)
         return BATCH_WALK_ENDS;
+    const struct batch_limits *limits = writer->limits;
+    writer->deletes += brake_entries(limits->brake, change);
+    if (brake_holds(limits->brake, writer->deletes))
+        return writer->commit.seq ? BATCH_WALK_ENDS
+                                  : err_set(writer->err, ERR_HELD, 0, "the brake holds at row %lld",
+                                            (long long)change->seq);
     writer->epoch = change->epoch;
     writer->next_seq++;
     writer->rows++;
     format_row(&writer->format, change, writer->rows == 1, &writer->plain);
     if (!buf_ok(&writer->plain) || !buf_ok(writer->body))
         return err_set(writer->err, ERR_NOMEM, 0, "cannot form batch: out of memory");
-    const struct batch_limits *limits = writer->limits;
     bool past = over(writer, limits->rows, limits->bytes);
     if (past && (writer->commit.seq || writer->loose.seq))
         return BATCH_WALK_ENDS;
@@ -153,6 +162,7 @@ static void begin(struct batch_writer *writer, int64_t first, struct err *err)
 {
     writer->err = err;
     writer->rows = 0;
+    writer->deletes = 0;
     writer->fed_bytes = 0;
     writer->next_seq = first;
     writer->epoch = 0;
@@ -194,8 +204,8 @@ static int walk_folded(struct batch_writer *writer, struct reader *reader, int64
         if (!buf_ok(&writer->plain) || !buf_ok(writer->body))
             code = err_set(err, ERR_NOMEM, 0, "cannot form batch: out of memory");
     }
-    writer->commit =
-        (struct cut){gather.last, (int64_t)gather.count, gather.last_sum, writer->plain.len};
+    writer->commit = (struct cut){gather.last, (int64_t)gather.count, gather.deletes,
+                                  gather.last_sum, writer->plain.len};
     gather_free(&gather);
     return code;
 }
@@ -273,6 +283,8 @@ int batch_build(struct batch_writer *writer, struct reader *reader, int64_t acke
     head.last = cut.seq;
     head.last_sum = cut.sum;
     head.rows = cut.rows;
+    head.deletes = cut.deletes;
+    head.time_ms = clock_wall_ms();
     /* Row and tree are of one transaction: the tree's sum belongs to the last row known here. */
     head.newest = cut.seq == info.last_seq;
     head.tree_sum = head.newest ? info.tree_sum : 0;

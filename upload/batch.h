@@ -25,11 +25,13 @@ struct reader;
 #define BATCH_BODY_MAX ((size_t)1 << 30)
 
 /* How large a batch may be, and what it looks like. */
+struct brake;
 struct batch_limits {
     int64_t rows;
     int64_t bytes; /* encoded, before compression; of a folded batch, about */
     enum config_format format;
-    bool fold; /* what the rows come to instead of each row: see fold.h */
+    struct brake *brake; /* NULL: none */
+    bool fold;           /* what the rows come to instead of each row: see fold.h */
 };
 
 /* `head.body` looks at `body` and is good as long as that is unchanged. */
@@ -47,8 +49,9 @@ int batch_writer_new(int level, struct batch_writer **out, struct err *err);
 void batch_writer_free(struct batch_writer *writer);
 
 /* Forms a batch of rows acked+1... as they stand in the journal, the chain checked. ERR_NOTFOUND:
- * there is none beyond `acked`. ERR_LIMIT: no place to cut within BATCH_OVER_MAX times the limits
- * or the floors. ERR_CORRUPT: the rows fail their checks. On failure *out is empty. */
+ * there is none beyond `acked`. ERR_HELD: the brake holds before the first commit. ERR_LIMIT: no
+ * place to cut within BATCH_OVER_MAX times the limits or the floors. ERR_CORRUPT: the rows fail
+ * their checks. On failure *out is empty. */
 int batch_build(struct batch_writer *writer, struct reader *reader, int64_t acked,
                 const struct batch_limits *limits, struct batch *out, struct err *err);
 

@@ -6,6 +6,7 @@
  * also finds a batch that the server took while its answer was lost. The upload's thread. */
 #include "delivery.h"
 
+#include "brake.h"
 #include "clock.h"
 #include "config.h"
 #include "delivery_private.h"
@@ -62,6 +63,11 @@ void delivery_nudge(struct delivery *delivery, bool retry_now)
         delivery->due_mono_ns = 0;
 }
 
+void delivery_release(struct delivery *delivery)
+{
+    atomic_store(&delivery->release, true);
+}
+
 void delivery_status(struct delivery *delivery, struct upload_status *out)
 {
     pthread_mutex_lock(&delivery->shared->lock);
@@ -97,7 +103,7 @@ void delivery_wait(struct delivery *delivery, int64_t wait_ns, bool idle)
     delivery->due_mono_ns = wait_ns == INT64_MAX ? INT64_MAX : clock_mono_ns() + wait_ns;
 }
 
-static void report(struct delivery *delivery, const char *text)
+void delivery_report(struct delivery *delivery, const char *text)
 {
     if (strcmp(delivery->reported, text) == 0)
         return;
@@ -128,7 +134,7 @@ void delivery_fail(struct delivery *delivery, bool pause, int64_t wait_ms, const
     complain(delivery, text, pause ? "paused, next try" : "next try", wait_ms);
     delivery_set_state(delivery, pause ? UPLOAD_PAUSED : UPLOAD_BACKOFF, wait_ms, text);
     delivery_wait(delivery, wait_ms * CLOCK_NS_PER_MS, false);
-    report(delivery, text);
+    delivery_report(delivery, text);
 }
 
 /* splitmix64 (Steele, Lea, Flood 2014): jitter needs no more. */
@@ -178,7 +184,7 @@ void delivery_succeed(struct delivery *delivery)
     delivery->failures = 0;
     delivery->log_limit = (struct log_limit){0};
     delivery_set_state(delivery, UPLOAD_IDLE, 0, "");
-    report(delivery, "");
+    delivery_report(delivery, "");
 }
 
 static int take_consumer(void *ctx, const struct reader_consumer *consumer)
@@ -188,6 +194,8 @@ static int take_consumer(void *ctx, const struct reader_consumer *consumer)
         return 0;
     delivery->acked = consumer->acked;
     delivery->batch_last = consumer->batch_last;
+    delivery->held = consumer->held;
+    delivery->released = consumer->released;
     (void)snprintf(delivery->reported, sizeof delivery->reported, "%s", consumer->error);
     return 1;
 }
@@ -345,19 +353,24 @@ static int form(struct delivery *delivery, struct err *err)
 {
     struct delivery_shared *shared = delivery->shared;
     struct upload_journal *journal = &delivery->journal;
+    struct brake brake;
     struct batch_limits limits = {
         .rows = shared->config->batch_rows,
         .bytes = shared->config->batch_bytes,
         .format = (enum config_format)shared->config->format,
+        .brake = &brake,
         .fold = shared->config->fold != 0,
     };
+    int code = delivery_set_brake(delivery, &brake, err);
+    if (code)
+        return code;
     if (delivery->rows_cap > 0 && delivery->rows_cap < limits.rows)
         limits.rows = delivery->rows_cap;
-    int code = delivery->snapshot.gen
-                   ? batch_build_part(shared->writer, delivery->reader, &delivery->snapshot,
-                                      &limits, &shared->batch, err)
-                   : batch_build(shared->writer, delivery->reader, delivery->acked, &limits,
-                                 &shared->batch, err);
+    code = delivery->snapshot.gen
+               ? batch_build_part(shared->writer, delivery->reader, &delivery->snapshot, &limits,
+                                  &shared->batch, err)
+               : batch_build(shared->writer, delivery->reader, delivery->acked, &limits,
+                             &shared->batch, err);
     if (code)
         return code;
     if (delivery->recut_rows && shared->batch.head.rows >= delivery->recut_rows) {
@@ -430,7 +443,10 @@ static void deliver(struct delivery *delivery)
     delivery->gathered = false;
     delivery_set_state(delivery, UPLOAD_SENDING, 0, NULL);
     struct err err = {0};
-    if (delivery_take_batch(delivery, &err))
+    int code = delivery_take_batch(delivery, &err);
+    if (code == ERR_HELD)
+        delivery_begin_hold(delivery);
+    else if (code)
         delivery_fail_with(delivery, &err);
     else
         post(delivery);
@@ -447,6 +463,8 @@ void delivery_step(struct delivery *delivery)
         delivery_wait(delivery, INT64_MAX, true);
     } else if (code) {
         delivery_fail_with(delivery, &err);
+    } else if (atomic_exchange(&delivery->release, false) && delivery->held) {
+        delivery_let_go(delivery);
     } else if (delivery->confirmed > delivery->acked) {
         if (delivery_acknowledge(delivery, delivery->confirmed))
             delivery_wait(delivery, 0, false);
@@ -456,6 +474,8 @@ void delivery_step(struct delivery *delivery)
         delivery_send_snapshot(delivery);
     } else if (delivery->acked < delivery_floor(delivery)) {
         begin_for_purged(delivery);
+    } else if (delivery->held && !delivery->batch_last) {
+        delivery_hold(delivery);
     } else {
         deliver(delivery);
     }

@@ -36,6 +36,8 @@ void delivery_step(struct delivery *delivery);
 /* Rows may have come; with `retry_now` also what waits in back-off, pause or for a fuller batch is
  * due. */
 void delivery_nudge(struct delivery *delivery, bool retry_now);
+/* Somebody lets the brake go: done by the next step. Any thread. */
+void delivery_release(struct delivery *delivery);
 void delivery_set_stopped(struct delivery *delivery);
 /* Any thread. */
 void delivery_status(struct delivery *delivery, struct upload_status *out);

@@ -2,6 +2,8 @@
 #ifndef SPOOR_DELIVERY_PRIVATE_H
 #define SPOOR_DELIVERY_PRIVATE_H
 
+#include <stdatomic.h>
+
 #include "delivery.h"
 #include "err.h"
 #include "log.h"
@@ -23,6 +25,9 @@ struct delivery {
     int64_t rows_cap;                 /* after 413: rows a batch at most, 0 none */
     int64_t recut_rows;     /* after 413: what is stored of so many rows is not sent again */
     int64_t server_gen;     /* the newest generation that the server told us of */
+    int64_t held;           /* the brake holds at this row, 0 not */
+    int64_t released;       /* rows up to this one pass the brake */
+    atomic_bool release;    /* asked by somebody to let the brake go; any thread */
     bool restart;           /* a snapshot that is on its way is to begin again */
     int64_t resyncs;        /* snapshots begun since rows were last taken */
     int64_t resync_mono_ns; /* the next not before */
@@ -46,6 +51,8 @@ void delivery_wait(struct delivery *delivery, int64_t wait_ns, bool idle);
 void delivery_fail(struct delivery *delivery, bool pause, int64_t wait_ms, const char *text);
 /* Something of ours failed: the journal, its thread, the memory, or no answer came. */
 void delivery_fail_with(struct delivery *delivery, const struct err *err);
+/* Into the journal, for who looks while nothing runs; "" clears it. */
+void delivery_report(struct delivery *delivery, const char *text);
 void delivery_succeed(struct delivery *delivery);
 /* Records what the server has confirmed. A failure is dealt with here. */
 bool delivery_acknowledge(struct delivery *delivery, int64_t seq);
@@ -63,6 +70,15 @@ int64_t delivery_floor(const struct delivery *delivery);
 bool delivery_judge(struct delivery *delivery, struct retry_ask *ask, struct retry_decision *out);
 /* A refusal: again or pause, with the beginning of what the server said about it. */
 void delivery_refuse(struct delivery *delivery, const struct retry_decision *decision);
+
+/* delivery_hold.c */
+struct brake;
+int delivery_set_brake(struct delivery *delivery, struct brake *out, struct err *err);
+/* The brake stops the batch that comes next: says so, and waits until it is let go. */
+void delivery_begin_hold(struct delivery *delivery);
+/* The same where the journal knows already. */
+void delivery_hold(struct delivery *delivery);
+void delivery_let_go(struct delivery *delivery);
 
 /* delivery_resync.c */
 /* Does what a decision says that is neither an acknowledgement nor a failure. */

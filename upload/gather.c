@@ -5,6 +5,7 @@
 #include "gather.h"
 
 #include "batch.h"
+#include "brake.h"
 #include "err.h"
 #include "fold.h"
 #include "reader.h"
@@ -25,6 +26,7 @@ struct hand {
     struct change *folded; /* likewise: what may become the batch's */
     size_t count;
     int64_t bytes;
+    int64_t deletes; /* entries, as brake.h counts them */
     int64_t next_seq;
     struct arena *arena;
     struct cut sure; /* the last that fits even if nothing folds */
@@ -52,9 +54,10 @@ static bool copy_row(struct arena *arena, struct change *row)
            copy_bytes(arena, &row->attrs.target);
 }
 
-static bool fits(const struct hand *hand, size_t count, int64_t bytes)
+static bool fits(const struct hand *hand, size_t count, int64_t bytes, int64_t deletes)
 {
-    return (int64_t)count <= hand->limits->rows && bytes <= hand->limits->bytes;
+    return (int64_t)count <= hand->limits->rows && bytes <= hand->limits->bytes &&
+           !brake_holds(hand->limits->brake, deletes);
 }
 
 static int take(void *ctx, const struct change *change)
@@ -69,9 +72,10 @@ static int take(void *ctx, const struct change *change)
     if (!copy_row(hand->arena, row))
         return err_set(hand->err, ERR_NOMEM, 0, "cannot form batch: out of memory");
     hand->bytes += bytes_about(row);
+    hand->deletes += brake_entries(hand->limits->brake, row);
     if ((row->flags & CHANGE_END) && !(row->flags & CHANGE_PARKED)) {
         hand->far = (struct cut){hand->count, row->seq, row->sum};
-        if (fits(hand, hand->count, hand->bytes))
+        if (fits(hand, hand->count, hand->bytes, hand->deletes))
             hand->sure = hand->far;
     }
     /* Bytes are bounded too: by what an unlucky batch may take anyway. */
@@ -85,20 +89,22 @@ static int keep_folded(struct hand *hand, size_t count, const struct cut *cut, s
 {
     struct arena bytes;
     int64_t size = 0;
+    int64_t deletes = 0;
     int code = 0;
     arena_init(&bytes);
     for (size_t i = 0; i < count && !code; i++) {
         size += bytes_about(&hand->folded[i]);
+        deletes += brake_entries(hand->limits->brake, &hand->folded[i]);
         if (!copy_row(&bytes, &hand->folded[i]))
             code = err_set(err, ERR_NOMEM, 0, "cannot form batch: out of memory");
     }
-    if (code || !fits(hand, count, size)) {
+    if (code || !fits(hand, count, size, deletes)) {
         arena_deinit(&bytes);
         return code;
     }
     struct change *rows = out->rows;
     arena_deinit(&out->bytes);
-    *out = (struct gather){hand->folded, count, cut->seq, cut->sum, bytes};
+    *out = (struct gather){hand->folded, count, deletes, cut->seq, cut->sum, bytes};
     hand->folded = rows;
     return 1;
 }
@@ -120,6 +126,7 @@ static int restart(struct hand *hand, const struct gather *left, struct err *err
     hand->count = left->count;
     hand->next_seq = left->last + 1;
     hand->bytes = 0;
+    hand->deletes = left->deletes;
     hand->sure = hand->far = (struct cut){0};
     for (size_t i = 0; i < hand->count; i++) {
         hand->bytes += bytes_about(&hand->rows[i]);

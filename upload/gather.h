@@ -15,7 +15,8 @@ struct reader;
 struct gather {
     struct change *rows; /* folded; their bytes lie in `bytes` */
     size_t count;
-    int64_t last; /* the rows stand for all up to this one, the last of its commit */
+    int64_t deletes; /* entries, as brake.h counts them */
+    int64_t last;    /* the rows stand for all up to this one, the last of its commit */
     uint64_t last_sum;
     struct arena bytes;
 };

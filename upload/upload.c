@@ -39,6 +39,8 @@ const char *upload_state_name(enum upload_state state)
         return "sending";
     case UPLOAD_BACKOFF:
         return "backoff";
+    case UPLOAD_HELD:
+        return "held";
     case UPLOAD_PAUSED:
         return "paused";
     case UPLOAD_STOPPED:
@@ -141,6 +143,19 @@ void upload_retry_now(struct upload *upload)
 {
     atomic_store(&upload->retry_now, true);
     wake_set(&upload->wake);
+}
+
+bool upload_release(struct upload *upload, const char *folder)
+{
+    bool found = false;
+    for (size_t i = 0; i < upload->count; i++) {
+        if (folder && strcmp(delivery_folder(upload->deliveries[i]), folder) != 0)
+            continue;
+        delivery_release(upload->deliveries[i]);
+        found = true;
+    }
+    upload_retry_now(upload);
+    return found;
 }
 
 void upload_stop(struct upload *upload)

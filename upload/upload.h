@@ -31,6 +31,7 @@ enum upload_state {
     UPLOAD_IDLE, /* all acknowledged */
     UPLOAD_SENDING,
     UPLOAD_BACKOFF, /* failed; the same bytes again at next_try */
+    UPLOAD_HELD,    /* by the mass-delete brake, until it is released */
     UPLOAD_PAUSED,  /* refused for good until something changes; probed slowly */
     UPLOAD_STOPPED,
 };
@@ -60,6 +61,9 @@ int upload_start(struct upload *upload, struct err *err);
 void upload_notify(struct upload *upload);
 /* Try now what waits in back-off or pause (SIGHUP, `spoor sync`). Any thread. */
 void upload_retry_now(struct upload *upload);
+/* Lets the mass-delete brake of one journal go (NULL: of all): what is there by now is sent. False:
+ * it serves no such folder. Any thread. */
+bool upload_release(struct upload *upload, const char *folder);
 /* Asks the thread to end: the request in flight is abandoned (its batch is stored and will be sent
  * again). Any thread, returns at once; upload_close() joins. */
 void upload_stop(struct upload *upload);

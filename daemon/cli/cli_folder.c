@@ -4,6 +4,7 @@
 #include "cli.h"
 
 #include "buf.h"
+#include "cli_alone.h"
 #include "clock.h"
 #include "compare.h"
 #include "config.h"
@@ -12,17 +13,13 @@
 #include "diskwalk.h"
 #include "err.h"
 #include "json.h"
-#include "osfile.h"
 #include "reader.h"
 #include "rules.h"
-
-#define ADOPT_WAIT_NS (10 * CLOCK_NS_PER_S)
 
 struct adoption {
     const struct config *config;
     const struct config_folder *folder;
     struct reader *reader;
-    struct buf dir; /* of the folder's journal */
     struct disk disk;
     struct journal_info info;
     struct file_id there;
@@ -117,41 +114,21 @@ static void say_both(const struct adoption *adoption)
 /* The daemon does it when it runs; else we are the only writer, under its lock. */
 static int adopt(struct adoption *adoption, struct err *err)
 {
-    const char *state_dir = adoption->config->daemon.state_dir;
-    struct buf request, answer;
-    struct journal *journal = NULL;
+    struct buf request;
+    struct cli_alone alone;
     buf_init(&request, CONTROL_REQUEST_MAX);
-    buf_init(&answer, CONTROL_LINE_MAX);
     json_begin(&request);
     json_cstr(&request, "do", "adopt");
     json_cstr(&request, "folder", adoption->folder->name);
     json_end(&request);
-    int lock = -1;
-    int rc = control_call(state_dir, request.data, clock_mono_ns() + ADOPT_WAIT_NS, &answer, err);
-    if (rc == 0) {
-        buf_reset(&request);
-        if (reader_json_get(answer.data, answer.len, "$.error", &request, NULL) == 0) {
-            rc = err_set(err, ERR_CONFLICT, 0, "%s", request.data);
-        }
-        goto out;
-    }
-    if (rc != ERR_NOTFOUND) {
-        goto out;
-    }
-    int dir = osfile_open_dir(state_dir, err);
-    lock = dir < 0 ? dir : osfile_lock(dir, "lock", NULL, err);
-    if (dir >= 0) {
-        (void)close(dir); /* opened to look only */
-    }
-    rc = lock < 0 ? lock : journal_open(adoption->dir.data, adoption->folder->name, &journal, err);
-    rc = rc ? rc : journal_set_root(journal, adoption->there, adoption->fs_type, err);
-    journal_close(journal);
-out:
-    if (lock >= 0) {
-        (void)close(lock); /* gives the lock back */
-    }
+    int rc = cli_ask(adoption->config, &request, err);
     buf_deinit(&request);
-    buf_deinit(&answer);
+    if (rc != ERR_NOTFOUND) {
+        return rc;
+    }
+    rc = cli_alone_open(adoption->config, adoption->folder, &alone, err);
+    rc = rc ? rc : journal_set_root(alone.journal, adoption->there, adoption->fs_type, err);
+    cli_alone_close(&alone);
     return rc;
 }
 
@@ -192,18 +169,15 @@ int cli_folder(const struct cli *cli)
         return code;
     }
     struct adoption adoption = {.config = config};
-    buf_init(&adoption.dir, 8192);
     buf_init(&adoption.lines, COMPARE_PATH_MAX);
     adoption.folder = cli_pick_folder(&chosen, config, &code);
     if (adoption.folder) {
-        cli_folder_dir(config, adoption.folder, &adoption.dir);
         adoption.reader = cli_open_reader(config, adoption.folder, &code);
         if (adoption.reader) {
             code = run(&adoption, cli->yes);
         }
         reader_close(adoption.reader);
     }
-    buf_deinit(&adoption.dir);
     buf_deinit(&adoption.lines);
     config_free(config);
     return code;

@@ -59,6 +59,11 @@ static const struct cli_command commands[] = {
      "restored backup, a new disk), nothing is journaled or deleted. This shows both and how they\n"
      "differ; with --yes the one that is there now becomes the folder.",
      cli_folder},
+    {"hold", "list|release [UPLOAD]", "Fj", "what the mass-delete brake keeps back",
+     "list     what is not sent because it would delete too much at a server (brake_count,\n"
+     "         brake_percent and brake_window in the configuration)\n"
+     "release  lets it go: all that is journaled by now is sent; of one upload, or of all",
+     cli_hold},
     {"config", "check|show|paths|example", "j", "look at the configuration",
      "check    says whether the configuration is good, else what is wrong and where (exit 78)\n"
      "show     every key with its value and where that comes from\n"

@@ -11,6 +11,7 @@
 #include "folder.h"
 #include "json.h"
 #include "reader.h"
+#include "upload.h"
 
 static void answer(struct daemon *daemon, uint64_t client, const char *error_or_null)
 {
@@ -76,6 +77,26 @@ static void handle_folder(struct daemon *daemon, uint64_t client, const char *re
     buf_deinit(&name);
 }
 
+/* Both may be absent: all uploads, all folders. */
+static void handle_release(struct daemon *daemon, uint64_t client, const char *request, size_t len)
+{
+    struct buf folder, name;
+    bool found = false;
+
+    buf_init(&folder, CONTROL_REQUEST_MAX);
+    buf_init(&name, CONTROL_REQUEST_MAX);
+    (void)reader_json_get(request, len, "$.folder", &folder, NULL);
+    (void)reader_json_get(request, len, "$.upload", &name, NULL);
+    for (size_t i = 0; i < engine_upload_count(daemon->engine); i++) {
+        struct upload *upload = engine_upload(daemon->engine, i);
+        if (!name.data || strcmp(upload_name(upload), name.data) == 0)
+            found |= upload_release(upload, folder.data);
+    }
+    answer(daemon, client, found ? NULL : "release: no upload of that name serves that folder");
+    buf_deinit(&folder);
+    buf_deinit(&name);
+}
+
 void daemon_answer_request(void *ctx, uint64_t client, const char *request, size_t len)
 {
     struct daemon *daemon = ctx;
@@ -100,12 +121,15 @@ void daemon_answer_request(void *ctx, uint64_t client, const char *request, size
         handle_folder(daemon, client, request, len, folder_adopt);
     } else if (strcmp(verb.data, "check") == 0) {
         handle_folder(daemon, client, request, len, folder_doubt);
+    } else if (strcmp(verb.data, "release") == 0) {
+        handle_release(daemon, client, request, len);
     } else if (strcmp(verb.data, "retry") == 0) {
         engine_retry(daemon->engine, SIZE_MAX);
         answer(daemon, client, NULL);
     } else {
         answer(daemon, client,
-               "unknown request; known are status, sync, stop, reload, adopt, check and retry");
+               "unknown request; known are status, sync, stop, reload, adopt, check, release and "
+               "retry");
     }
     buf_deinit(&verb);
 }

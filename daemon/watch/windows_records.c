@@ -215,10 +215,26 @@ static void take_removed(struct windows_records *records, const struct where *wh
         forget(records, where->here);
 }
 
+/* True when it is of a barrier's file, whether or not the root was added. */
+static bool take_barrier(const struct windows_records *records, const struct windows_record *record,
+                         struct bytes path)
+{
+    struct bytes prefix = bytes_str(WINDOWS_BARRIER_PREFIX);
+    if (path.len <= prefix.len || memcmp(path.at, prefix.at, prefix.len) != 0 ||
+        memchr(path.at, '\\', path.len))
+        return false;
+    if (record->action == WINDOWS_ADDED && records->barrier)
+        records->barrier(records->barrier_ctx,
+                         bytes_of(path.at + prefix.len, path.len - prefix.len));
+    return true;
+}
+
 static void take_record(struct windows_records *records, enum windows_layout layout,
                         const struct windows_record *record, struct bytes path)
 {
     struct where where;
+    if (take_barrier(records, record, path))
+        return;
     if (record->action == WINDOWS_RENAMED_OLD)
         end_rename(records); /* of the one before this */
     bool by_id = layout == WINDOWS_IDS && record->parent != 0;
@@ -226,14 +242,6 @@ static void take_record(struct windows_records *records, enum windows_layout lay
         /* To somewhere that nobody added: the first half is alone. */
         if (record->action == WINDOWS_RENAMED_NEW)
             end_rename(records);
-        return;
-    }
-    struct bytes prefix = bytes_str(WINDOWS_BARRIER_PREFIX);
-    if (where.dir->number == records->root && where.name.len > prefix.len &&
-        memcmp(where.name.at, prefix.at, prefix.len) == 0) {
-        if (record->action == WINDOWS_ADDED && records->barrier)
-            records->barrier(records->barrier_ctx,
-                             bytes_of(where.name.at + prefix.len, where.name.len - prefix.len));
         return;
     }
     bool dir = record->attributes & WINDOWS_ATTRIBUTE_DIRECTORY;
@@ -286,6 +294,10 @@ int windows_records_add(struct windows_records *records, const struct watch_dir 
 {
     struct watch_place *place;
     uint64_t at = dir->root ? 0 : watch_place_of(dir->parent, dir->name);
+    place = watch_places_by_dir(&records->places, dir->file);
+    /* Ahead of its own records: those of before still tell the old path. */
+    if (place && place->at != at)
+        set_former(records, place->at, place->number);
     int code = watch_places_put(&records->places, dir->file, at, &place, err);
     if (code)
         return code;

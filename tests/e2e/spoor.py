@@ -43,6 +43,7 @@ batch_delay = 20ms
 retry_min = 20ms
 retry_max = 200ms
 fold = {fold}
+brake_count = {brake}
 {upload_lines}
 """
 
@@ -112,7 +113,7 @@ class Line:
 
 
 class Spoor:
-    def __init__(self, settle="50ms", folder_lines="", upload_lines="", fold="on", log_level="info",
+    def __init__(self, settle="50ms", folder_lines="", upload_lines="", fold="on", brake=0, log_level="info",
                  user=None, backend=None, max_delay="1s"):
         self.top = tempfile.mkdtemp(prefix="spoor-e2e-")
         self.folder = os.path.join(self.top, "docs")
@@ -125,6 +126,7 @@ class Spoor:
         self.settings = dict(top=self.top, folder=self.folder, settle=settle, port=0, url=None,
                              max_delay=max_delay,
                              folder_lines=folder_lines, upload_lines=upload_lines, fold=fold,
+                             brake=brake,
                              backend=backend or OPTIONS.backend, log_level=log_level)
         self.daemon = None
         self.server = None
@@ -147,7 +149,7 @@ class Spoor:
                               stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                               timeout=CALL_LIMIT_S, **self.as_user(), **more)
         self.last_error = done.stderr.decode("utf-8", "replace")
-        if done.returncode != code:
+        if code is not None and done.returncode != code:
             raise AssertionError("spoor %s: exit %d instead of %d\n%s\n%s\n-- daemon --\n%s" % (
                 " ".join(map(os.fsdecode, arguments)), done.returncode, code,
                 done.stdout[:4000].decode("utf-8", "replace"), self.last_error[:4000],

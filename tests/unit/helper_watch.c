@@ -2,11 +2,8 @@
  * the thread is what is tested, a barrier is waited for, never a time. */
 #include "helper_watch.h"
 
-#include <fcntl.h>
-#include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
-#include <sys/mount.h>
 
 #include <cmocka.h>
 
@@ -33,12 +30,12 @@ static void note(struct watch_test *test, enum seen_kind kind, uint64_t dir, uin
 static void on_hint(void *ctx, struct file_id dir, struct bytes name, uint8_t hints,
                     const struct actor *actor)
 {
-    note(ctx, SEEN_HINT, dir.a, hints, name, actor);
+    note(ctx, SEEN_HINT, watch_test_id(ctx, dir), hints, name, actor);
 }
 
 static void on_unwatched(void *ctx, struct file_id dir, int32_t number)
 {
-    note(ctx, SEEN_UNWATCHED, dir.a, (uint64_t)number, bytes_of("", 0), NULL);
+    note(ctx, SEEN_UNWATCHED, watch_test_id(ctx, dir), (uint64_t)number, bytes_of("", 0), NULL);
 }
 
 static void on_lost(void *ctx, enum watch_loss loss)
@@ -48,6 +45,14 @@ static void on_lost(void *ctx, enum watch_loss loss)
 
 static void on_barrier(void *ctx, uint64_t token)
 {
+    struct watch_test *test = ctx;
+    if (token & WATCH_TEST_OWN) {
+        pthread_mutex_lock(&test->lock);
+        test->own_barrier = token;
+        pthread_cond_broadcast(&test->changed);
+        pthread_mutex_unlock(&test->lock);
+        return;
+    }
     note(ctx, SEEN_BARRIER, 0, token, bytes_of("", 0), NULL);
 }
 
@@ -66,7 +71,7 @@ struct watch_setup watch_test_how(struct watch_test *test, char *barriers)
     snprintf(barriers, 160, "%s/barriers", test->temp.path);
     return (struct watch_setup){
         .kind = test->kind,
-        .root = test->temp.path,
+        .root = test->root,
         .barrier_dir = barriers,
         .sink = {test, on_hint, on_unwatched, on_lost, on_barrier, on_batch, on_inode}};
 }
@@ -75,11 +80,10 @@ int32_t watch_test_add(struct watch_test *test, const char *path, uint64_t id, b
 {
     struct err err = {0};
     int32_t number = -1;
-    int fd = openat(test->temp.fd, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    assert_true(fd >= 0);
-    int code = watch_add(test->watch, &(struct watch_dir){.fd = fd, .file = {id, 0}, .root = root},
-                         &number, &err);
-    close(fd);
+    struct watch_dir dir = {.root = root};
+    watch_test_find(test, path, id, &dir);
+    int code = watch_add(test->watch, &dir, &number, &err);
+    watch_test_let_go(&dir);
     if (code)
         fail_msg("%s", err.text);
     return number;
@@ -97,6 +101,8 @@ int watch_test_setup(void **state)
     temp_dir_open(&test->temp);
     temp_mkdir(&test->temp, "root");
     temp_mkdir(&test->temp, "outside");
+    temp_mkdir(&test->temp, "barriers");
+    snprintf(test->root, sizeof test->root, "%s/root", test->temp.path);
     struct watch_setup how = watch_test_how(test, barriers);
     if (watch_open(&how, &test->watch, &err))
         fail_msg("%s", err.text);
@@ -108,6 +114,10 @@ int watch_test_setup(void **state)
 int watch_test_teardown(void **state)
 {
     struct watch_test *test = *state;
+    if (test->running) {
+        watch_stop(test->watch);
+        pthread_join(test->thread, NULL);
+    }
     watch_close(test->watch);
     temp_dir_close(&test->temp);
     pthread_cond_destroy(&test->changed);
@@ -120,7 +130,7 @@ int watch_test_teardown(void **state)
 void watch_test_drain(struct watch_test *test)
 {
     struct err err = {0};
-    if (watch_drain(test->watch, &err))
+    if (watch_test_pull(test, &err))
         fail_msg("%s", err.text);
 }
 
@@ -139,7 +149,18 @@ void watch_test_expect(struct watch_test *test, enum seen_kind kind, uint64_t di
     assert_int_equal(seen->kind, kind);
     assert_int_equal(seen->dir, dir);
     assert_string_equal(seen->name, name);
-    assert_int_equal(seen->value, value);
+    uint64_t told = seen->value;
+    bool gather = kind == SEEN_HINT && watch_test_has_many_hints();
+    for (; gather && test->next < test->count; told |= seen->value, test->next++) {
+        seen = &test->seen[test->next];
+        if (seen->kind != kind || seen->dir != dir || strcmp(seen->name, name) != 0)
+            break;
+    }
+    if (kind != SEEN_HINT)
+        assert_int_equal(told, value);
+    else if (!watch_test_agrees(told, value))
+        fail_msg("hints %llx of '%s', not %llx", (unsigned long long)told, name,
+                 (unsigned long long)value);
 }
 
 const struct actor *watch_test_actor(const struct watch_test *test, uint64_t dir, const char *name)
@@ -174,6 +195,15 @@ uint64_t watch_test_hints(const struct watch_test *test, uint64_t dir, const cha
     return hints;
 }
 
+bool watch_test_told(const struct watch_test *test, uint64_t dir, const char *name, uint64_t wanted)
+{
+    uint64_t hints = watch_test_hints(test, dir, name);
+    if (!watch_test_agrees(hints, wanted))
+        print_message("hints %llx of '%s', not %llx\n", (unsigned long long)hints, name,
+                      (unsigned long long)wanted);
+    return watch_test_agrees(hints, wanted);
+}
+
 size_t watch_test_count(const struct watch_test *test, enum seen_kind kind)
 {
     size_t count = 0;
@@ -192,7 +222,10 @@ static void *run_thread(void *arg)
 
 void watch_test_start(struct watch_test *test)
 {
+    if (test->running)
+        return;
     test->run_code = 1;
+    test->running = true;
     assert_int_equal(pthread_create(&test->thread, NULL, run_thread, test), 0);
 }
 
@@ -210,21 +243,10 @@ void watch_test_stop(struct watch_test *test)
     int64_t before = clock_mono_ns();
     watch_stop(test->watch);
     pthread_join(test->thread, NULL);
+    test->running = false;
+    test->stopped = true;
     assert_true(clock_mono_ns() - before < WATCH_STOP_MS * CLOCK_NS_PER_MS);
     assert_int_equal(test->run_code, 0);
-}
-
-/* "" when fanotify is to be had here, else what there is instead. */
-static const char *fanotify_refused(void)
-{
-    static char text[256];
-    void *state = (void *)(uintptr_t)WATCH_FANOTIFY;
-    watch_test_setup(&state);
-    struct watch_test *test = state;
-    const char *backend = watch_backend(test->watch);
-    snprintf(text, sizeof text, "%s", strcmp(backend, "fanotify") == 0 ? "" : backend);
-    watch_test_teardown(&state);
-    return text;
 }
 
 static void not_here(void **state)
@@ -233,47 +255,32 @@ static void not_here(void **state)
     skip();
 }
 
-/* fanotify hears of the whole file system: others who are busy there would fill a queue that a test
- * does not read. So, where that is permitted, the tests are on one of their own, seen by this
- * process alone. */
-static bool mount_quiet_place(char place[static 64])
-{
-    snprintf(place, 64, "%s", "/tmp/spoor-quiet-XXXXXX");
-    if (geteuid() != 0 || !mkdtemp(place))
-        return false;
-    if (unshare(CLONE_NEWNS) || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) ||
-        mount("none", place, "tmpfs", 0, "mode=0755") || setenv("TMPDIR", place, 1)) {
-        (void)rmdir(place); /* what is left of it is empty */
-        return false;
-    }
-    return true;
-}
-
 int watch_test_run(const struct watch_case *cases, size_t count)
 {
-    char place[64];
-    bool mounted = mount_quiet_place(place);
+    char place[WATCH_PLACE_SIZE];
+    bool mounted = watch_test_mount_quiet(place);
     static const char *const kinds[] = {"auto", "inotify", "fanotify", "poll"};
     struct CMUnitTest *tests = calloc(count * ARRAY_LEN(kinds), sizeof *tests);
     char(*names)[128] = calloc(count * ARRAY_LEN(kinds), sizeof *names);
-    const char *refused = fanotify_refused();
     size_t made = 0;
-    for (size_t kind = 0; kind < ARRAY_LEN(kinds); kind++)
+    for (size_t kind = 0; kind < ARRAY_LEN(kinds); kind++) {
+        const char *refused = watch_test_refused((enum watch_kind)kind);
         for (size_t i = 0; i < count; i++) {
-            if (!(cases[i].kinds & WATCH_BY(kind)))
+            if (!(cases[i].kinds & (watch_test_kinds() | WATCH_BY(WATCH_AUTO)) & WATCH_BY(kind)))
                 continue;
             snprintf(names[made], sizeof names[made], "%s by %s", cases[i].name, kinds[kind]);
             tests[made] = (struct CMUnitTest){names[made], cases[i].run, watch_test_setup,
                                               watch_test_teardown, (void *)kind};
-            if (kind == WATCH_FANOTIFY && refused[0] != '\0')
+            if (refused)
                 tests[made] = (struct CMUnitTest){names[made], not_here, NULL, NULL,
                                                   (void *)(uintptr_t)refused};
             made++;
         }
+    }
     int failed = _cmocka_run_group_tests("watch", tests, made, NULL, NULL);
     free(tests);
     free(names);
-    if (mounted && (umount2(place, MNT_DETACH) || rmdir(place)))
-        print_message("cannot remove '%s'\n", place);
+    if (mounted)
+        watch_test_unmount(place);
     return failed;
 }

@@ -1,0 +1,196 @@
+/* cli_hold.c: `spoor hold list` and `spoor hold release`: what the mass-delete brake keeps back
+ * from which server, and letting it go. Main thread. */
+#include "cli.h"
+
+#include "buf.h"
+#include "cli_alone.h"
+#include "cli_render.h"
+#include "config.h"
+#include "control.h"
+#include "err.h"
+#include "journal.h"
+#include "json.h"
+#include "reader.h"
+
+#define SHOWN_MAX 10 /* deletes that are named, of each held upload */
+
+struct hold_job {
+    const struct cli *cli;
+    const struct config_folder *folder;
+    struct reader *reader;
+    struct journal_info info;
+    struct buf out;
+    int64_t held; /* uploads */
+};
+
+/* What is held back from one upload. */
+struct tally {
+    struct buf *named;
+    bool colour;
+    int64_t rows;
+    int64_t entries;
+};
+
+static int count_delete(void *ctx, const struct change *change)
+{
+    struct tally *tally = ctx;
+    if (change->kind != CHANGE_DELETE)
+        return 0;
+    tally->rows++;
+    tally->entries += 1 + change->entries;
+    if (!tally->named || tally->rows > SHOWN_MAX)
+        return 0;
+    buf_add_str(tally->named, "  ");
+    render_row(tally->named, change, tally->colour);
+    buf_add_char(tally->named, '\n');
+    return 0;
+}
+
+static void print_held(struct hold_job *job, const struct reader_consumer *consumer,
+                       const struct tally *tally)
+{
+    struct buf *out = &job->out;
+    if (job->cli->json) {
+        json_begin(out);
+        json_cstr(out, "folder", job->folder->name);
+        json_cstr(out, "upload", consumer->name);
+        json_i64(out, "held", consumer->held);
+        json_i64(out, "last", job->info.last_seq);
+        json_i64(out, "deletes", tally->rows);
+        json_i64(out, "entries", tally->entries);
+        json_end(out);
+        buf_add_char(out, '\n');
+        return;
+    }
+    buf_addf(out, "%s -> %s: held at row %lld of %lld; %lld deletes wait, of %lld entries\n",
+             job->folder->name, consumer->name, (long long)consumer->held,
+             (long long)job->info.last_seq, (long long)tally->rows, (long long)tally->entries);
+    buf_add(out, tally->named->data ? tally->named->data : "", tally->named->len);
+    if (tally->rows > SHOWN_MAX)
+        buf_addf(out, "  and %lld more: spoor log --since %lld\n",
+                 (long long)(tally->rows - SHOWN_MAX), (long long)consumer->held);
+}
+
+static int list_consumer(void *ctx, const struct reader_consumer *consumer)
+{
+    struct hold_job *job = ctx;
+    struct reader_range range = {
+        .first = consumer->held,
+        .last = job->info.last_seq,
+        .until_ms = INT64_MAX,
+    };
+    struct buf named;
+    if (!consumer->held)
+        return 0;
+    buf_init(&named, 1 << 20);
+    struct tally tally = {.named = &named, .colour = cli_is_terminal()};
+    int rc = reader_rows(job->reader, &range, count_delete, &tally, NULL);
+    if (rc == 0) {
+        job->held++;
+        print_held(job, consumer, &tally);
+    }
+    buf_deinit(&named);
+    return rc;
+}
+
+/* Each folder, or the one that is meant. */
+static int list(const struct cli *cli, const struct config *config)
+{
+    struct hold_job job = {.cli = cli};
+    int code = EXIT_OK;
+    buf_init(&job.out, RENDER_OUT_MAX);
+    for (size_t i = 0; i < config->folder_count && code == EXIT_OK; i++) {
+        struct err err = {0};
+        job.folder = &config->folders[i];
+        if (cli->folder && strcmp(cli->folder, job.folder->name) != 0)
+            continue;
+        job.reader = cli_open_reader(config, job.folder, &code);
+        if (!job.reader)
+            break;
+        if (reader_info(job.reader, &job.info, &err) ||
+            reader_consumers(job.reader, list_consumer, &job, &err))
+            code = cli_fail(&err);
+        reader_close(job.reader);
+    }
+    if (code == EXIT_OK && job.held == 0 && !cli->json)
+        cli_say("nothing is held");
+    if (code == EXIT_OK)
+        code = render_flush(&job.out, true);
+    buf_deinit(&job.out);
+    return code;
+}
+
+static int release_alone(const struct config *config, const struct config_folder *folder,
+                         const struct config_upload *upload, struct err *err)
+{
+    const struct journal_order order = {JOURNAL_RELEASE, upload->name, 0};
+    struct cli_alone alone;
+    int rc = cli_alone_open(config, folder, &alone, err);
+    rc = rc ? rc : journal_resync(alone.journal, &order, 0, err);
+    cli_alone_close(&alone);
+    return rc;
+}
+
+/* The daemon does it when it runs. */
+static int release(const struct cli *cli, const struct config *config, const char *name,
+                   struct err *err)
+{
+    struct buf request;
+    buf_init(&request, CONTROL_REQUEST_MAX);
+    json_begin(&request);
+    json_cstr(&request, "do", "release");
+    if (cli->folder)
+        json_cstr(&request, "folder", cli->folder);
+    if (name)
+        json_cstr(&request, "upload", name);
+    json_end(&request);
+    int rc = cli_ask(config, &request, err);
+    buf_deinit(&request);
+    if (rc != ERR_NOTFOUND)
+        return rc;
+    bool found = false;
+    rc = 0;
+    for (size_t f = 0; f < config->folder_count && !rc; f++)
+        for (size_t u = 0; u < config->upload_count && !rc; u++) {
+            const struct config_folder *folder = &config->folders[f];
+            const struct config_upload *upload = &config->uploads[u];
+            if ((cli->folder && strcmp(cli->folder, folder->name) != 0) ||
+                (name && strcmp(name, upload->name) != 0) ||
+                !config_upload_serves(upload, folder->name))
+                continue;
+            found = true;
+            rc = release_alone(config, folder, upload, err);
+        }
+    return found || rc
+               ? rc
+               : err_set(err, ERR_NOTFOUND, 0, "hold: no upload of that name serves that folder");
+}
+
+int cli_hold(const struct cli *cli)
+{
+    int code = EXIT_USAGE;
+    bool lists = cli->arg_count == 1 && strcmp(cli->args[0], "list") == 0;
+    bool releases =
+        cli->arg_count >= 1 && cli->arg_count <= 2 && strcmp(cli->args[0], "release") == 0;
+    if (!lists && !releases) {
+        cli_say("spoor: hold: say 'spoor hold list' or 'spoor hold release [UPLOAD]'");
+        return code;
+    }
+    struct config *config = cli_load_config(cli, &code);
+    if (!config)
+        return code;
+    struct err err = {0};
+    if (cli->folder && !config_find_folder(config, cli->folder)) {
+        (void)err_set(&err, ERR_NOTFOUND, 0, "there is no folder '%s'", cli->folder);
+        code = cli_fail(&err);
+    } else if (lists) {
+        code = list(cli, config);
+    } else if (release(cli, config, cli->arg_count == 2 ? cli->args[1] : NULL, &err)) {
+        code = cli_fail(&err);
+    } else {
+        cli_say("released: what is journaled by now goes out");
+        code = EXIT_OK;
+    }
+    config_free(config);
+    return code;
+}

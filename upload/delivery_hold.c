@@ -1,0 +1,75 @@
+/* delivery_hold.c: the mass-delete brake of one delivery: set for each batch, held where it
+ * stops one, let go when somebody says so. What is held is in the journal: it outlives us. */
+#include "delivery_private.h"
+
+#include "brake.h"
+#include "clock.h"
+#include "config.h"
+#include "log.h"
+#include "num.h"
+#include "reader.h"
+
+/* Only a replica deletes anything. */
+int delivery_set_brake(struct delivery *delivery, struct brake *out, struct err *err)
+{
+    const struct config_upload *config = delivery->shared->config;
+    *out = (struct brake){
+        .count = delivery_is_replica(delivery) ? config->brake_count : 0,
+        .percent = config->brake_percent,
+        .released = delivery->released,
+        .reader = delivery->reader,
+        .left = -1,
+    };
+    if (out->count == 0)
+        return 0;
+    int64_t since_ms = clock_wall_ms() - config->brake_window_ns / CLOCK_NS_PER_MS;
+    return reader_brake(delivery->reader, config->name, since_ms, &out->sent, err);
+}
+
+/* What everybody is to see: nothing more goes until somebody has looked. */
+void delivery_hold(struct delivery *delivery)
+{
+    const struct config_upload *config = delivery->shared->config;
+    char text[400], window[32];
+    num_human_duration(config->brake_window_ns, window);
+    (void)snprintf(text, sizeof text,
+                   "held at row %lld, from where more than %lld entries and %lld %% of the folder "
+                   "would be deleted at the server within %s: look with 'spoor hold list', let it "
+                   "go with 'spoor hold release'",
+                   (long long)delivery->held, (long long)config->brake_count,
+                   (long long)config->brake_percent, window); /* fits */
+    if (strcmp(delivery->status.error, text) != 0)            /* only this thread writes it */
+        log_error("upload '%s', folder '%s': %s", config->name, delivery->journal.folder, text);
+    delivery_set_state(delivery, UPLOAD_HELD, 0, text);
+    delivery_report(delivery, text);
+    delivery_wait(delivery, INT64_MAX, false);
+}
+
+void delivery_begin_hold(struct delivery *delivery)
+{
+    struct upload_journal *journal = &delivery->journal;
+    struct err err = {0};
+    const struct journal_order order = {JOURNAL_HOLD, delivery->shared->config->name,
+                                        delivery->acked + 1};
+    if (journal->resync(journal->ctx, &order, &err)) {
+        delivery_fail_with(delivery, &err);
+        return;
+    }
+    delivery->held = order.value;
+    delivery_hold(delivery);
+}
+
+void delivery_let_go(struct delivery *delivery)
+{
+    struct upload_journal *journal = &delivery->journal;
+    struct err err = {0};
+    const struct journal_order order = {JOURNAL_RELEASE, delivery->shared->config->name, 0};
+    if (journal->resync(journal->ctx, &order, &err)) {
+        atomic_store(&delivery->release, true); /* with the next try */
+        delivery_fail_with(delivery, &err);
+        return;
+    }
+    log_info("upload '%s', folder '%s': the brake was released", order.consumer,
+             delivery->journal.folder);
+    delivery_wait(delivery, 0, false);
+}
