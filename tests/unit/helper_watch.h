@@ -106,6 +106,7 @@ enum watch_test_need {
     WATCH_TEST_ROOT_MOVED_TOLD, /* the kernel tells of a move of the root */
     WATCH_TEST_ROOT_REMOVED,    /* a directory that is watched can be removed */
     WATCH_TEST_SYMLINKS,
+    WATCH_TEST_BLOCKED_CLOSE, /* a handle that somebody reads from cannot be closed */
 };
 bool watch_test_has(enum watch_test_need need);
 /* Has the tests on a file system that is theirs alone; false: on that of all others. */

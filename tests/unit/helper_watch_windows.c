@@ -38,6 +38,8 @@ bool watch_test_has(enum watch_test_need need)
         why = "Wine keeps a directory that was removed until its last handle is closed, in silence";
     else if (need == WATCH_TEST_SYMLINKS && is_wine())
         why = "Wine makes no symbolic links";
+    else if (need == WATCH_TEST_BLOCKED_CLOSE && is_wine())
+        why = "Wine ends a blocked read when its handle is closed";
     if (why)
         print_message("skipped: %s\n", why);
     return !why;
@@ -50,7 +52,7 @@ bool watch_test_has_many_hints(void)
 
 static struct file_id identify(const struct watch_test *test, const char *path, size_t len)
 {
-    char text[512];
+    char text[1024];
     wchar_t *wide = NULL;
     FILE_ID_INFO info;
     snprintf(text, sizeof text, "%s/%.*s", test->temp.path, (int)len, path);
