@@ -83,6 +83,30 @@ static bool is_same(const struct mirror_cursor *x, const struct mirror_cursor *y
            x->tree_sum == y->tree_sum && x->entries == y->entries && x->batches == y->batches;
 }
 
+/* The same bytes as a part of a snapshot: it is gathered beside the tree, which stays as it is, and
+ * a commit that promises another tree is refused. */
+static void send_part(const uint8_t *data, size_t size, bool follows)
+{
+    struct mirror_cursor before = *mirror_cursor(store.mirror);
+    int64_t gen = mirror_generation(store.mirror) + !follows;
+    struct mirror_part part = {gen + !gen, 1 + follows, size ? (const char *)data : "", size};
+    struct mirror_commit commit = {.gen = part.gen,
+                                   .parts = part.part,
+                                   .epoch = before.epoch + 1,
+                                   .seq = 1,
+                                   .entries = (int64_t)size + 1, /* a line has more bytes */
+                                   .folder = "docs"};
+    enum mirror_outcome outcome = MIRROR_APPLIED;
+    struct err err = {0};
+    FUZZ_CHECK(mirror_take_part(store.mirror, &part, &outcome, &err) == 0);
+    FUZZ_CHECK(outcome != MIRROR_REFUSED || err.text[0]);
+    bool taken = outcome == MIRROR_APPLIED;
+    FUZZ_CHECK(!taken || mirror_generation(store.mirror) == part.gen);
+    FUZZ_CHECK(mirror_take_snapshot(store.mirror, &commit, &outcome, &err) == 0);
+    FUZZ_CHECK(!taken || outcome == MIRROR_REFUSED);
+    FUZZ_CHECK(outcome != MIRROR_APPLIED && is_same(&before, mirror_cursor(store.mirror)));
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     enum mirror_outcome outcome = MIRROR_APPLIED;
@@ -92,6 +116,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
     if (!store.mirror)
         open_store();
+    if (how & 16) {
+        send_part(data + 1, size - 1, how & 1);
+        return 0;
+    }
     struct mirror_cursor before = *mirror_cursor(store.mirror);
     for (size_t i = 1; i < size; i++)
         rows += data[i] == '\n';
