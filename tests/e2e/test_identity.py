@@ -19,7 +19,7 @@ def folder_status(s):
 class Weak(spoor.Case):
     def grown(self, s):
         mutator = spoor.Mutator(s.folder, self.random)
-        mutator.steps(scaled(300, 150))
+        mutator.steps(scaled(200, 60))
         write(os.path.join(s.folder, "linked"))
         os.link(os.path.join(s.folder, "linked"), os.path.join(s.folder, "link"))
         for path in ("top", "top/a", "top/a/b", "top/a/b/c", "top/twin"):
@@ -66,7 +66,7 @@ class Weak(spoor.Case):
             s.check()
             self.assertEqual(s.rows(last + 1), [])
         self.renames(s)
-        for _ in range(scaled(4, 2)):
+        for _ in range(scaled(3, 1)):
             s.stop()
             mutator.steps(40)
             remount()
@@ -102,7 +102,7 @@ class Weak(spoor.Case):
         s = self.make()
         fuse = fusefs.Fuse(self, s.folder, numbers="fresh")
         mutator = self.grown(s)
-        for turn in range(2, scaled(8, 4)):
+        for turn in range(2, scaled(6, 3)):
             last = s.last_seq()
             fuse.tell(mounts=100 + turn)
             s.check()

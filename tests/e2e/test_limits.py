@@ -114,7 +114,8 @@ class WatchLimit(spoor.Case):
             write(os.path.join(s.folder, "d%d" % i, "e", "g"), "new")
         s.check()
         # Without one it is found by the poll; a follower tells when.
-        follower = subprocess.Popen(s.command("log", "--follow", "-n", "0", "--names"),
+        since = str(s.last_seq() + 1)  # the rows may be there before the follower is
+        follower = subprocess.Popen(s.command("log", "--follow", "--since", since, "--names"),
                                     stdout=subprocess.PIPE)
         try:
             for i in range(2 * WATCHES):

@@ -68,7 +68,7 @@ class Names(spoor.Case):
         s.check()
         self.assertEqual([(row["kind"], row["path"]) for row in s.rows(last + 1)],
                          [("move", "DIR/inside")])
-        for turn in range(scaled(60, 20)):
+        for turn in range(scaled(40, 20)):
             name = self.random.choice(("one", "ONE", "Two", "two", "dir/One", "DIR/tWO"))
             path = self.at(s, name)[0]
             deed = self.random.randrange(4)
