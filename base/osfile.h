@@ -69,6 +69,14 @@ int osfile_spool(int dirfd, struct err *err);
 /* False where there is nothing or it cannot be told. */
 bool osfile_identify(const char *path, struct osfile_identity *out);
 
+static inline bool osfile_same(const struct osfile_identity *a, const struct osfile_identity *b)
+{
+    return a->volume == b->volume && a->high == b->high && a->low == b->low;
+}
+
+/* 0 when this process may read the file. */
+int osfile_may_read(const char *path, struct err *err);
+
 /* Takes an exclusive advisory lock on dirfd/name (created 0600), kept until the descriptor is
  * closed or the process dies, and writes our process id into it. Returns the descriptor, or
  * ERR_BUSY with the holder's process id in the message and in *holder (0 unknown; NULL allowed). */

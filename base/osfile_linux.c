@@ -364,6 +364,11 @@ bool osfile_identify(const char *path, struct osfile_identity *out)
     return true;
 }
 
+int osfile_may_read(const char *path, struct err *err)
+{
+    return access(path, R_OK) == 0 ? 0 : err_os(err, errno, "cannot open '%s'", path);
+}
+
 /* The number the lock's holder wrote, or 0. */
 static int64_t read_holder(int fd)
 {

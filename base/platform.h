@@ -4,10 +4,13 @@
 #ifndef SPOOR_PLATFORM_H
 #define SPOOR_PLATFORM_H
 
-#ifndef _WIN32
-#ifndef _GNU_SOURCE
-#define _GNU_SOURCE 1 /* statx, openat2, O_PATH, accept4, pipe2, mremap */
+#ifdef _WIN32
+#define WIN32_LEAN_AND_MEAN 1
+#define _WIN32_WINNT        0x0A00 /* Windows 10 */
+#define _POSIX_C_SOURCE     200809 /* gmtime_r */
 #endif
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE 1 /* statx, openat2, O_PATH, accept4, pipe2; printf of C99 on Windows */
 #endif
 
 #include <stdbool.h>
@@ -18,16 +21,19 @@
 #include <string.h>
 #include <time.h>
 
-#ifndef _WIN32
 #include <unistd.h>
-#endif
 
+#ifdef _WIN32
+/* By default it means the formats of Microsoft's C library, which knows no %zu. */
+#define PRINTF_LIKE(text, args) __attribute__((format(gnu_printf, text, args)))
+#include "posix_windows.h"
+#else
 #define PRINTF_LIKE(text, args) __attribute__((format(printf, text, args)))
-#define ARRAY_LEN(a)            (sizeof(a) / sizeof((a)[0]))
+#endif
+#define ARRAY_LEN(a) (sizeof(a) / sizeof((a)[0]))
 
-#if defined(__GNUC__) && !defined(SPOOR_ALLOW_BANNED)
-#pragma GCC poison strcpy strcat strncpy strncat sprintf vsprintf strtok gets atoi atol atoll
-#pragma GCC poison system popen mktemp tmpnam
+#ifndef _WIN32
+#include "banned.h"
 #endif
 
 #endif

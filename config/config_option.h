@@ -8,6 +8,7 @@
 #define SPOOR_CONFIG_OPTION_H
 
 #include "config.h"
+#include "osfile.h"
 
 enum option_scope { SCOPE_DAEMON, SCOPE_FOLDER, SCOPE_UPLOAD };
 #define SCOPE_COUNT 3
@@ -107,5 +108,17 @@ int config_resolve_path(const char *base_dir, const char *text, char **out, stru
 int config_absolute_path(const char *path, char **out, struct err *err);
 /* Where the state goes when nothing is said: caller frees *out. */
 int config_default_state_dir(char **out, struct err *err);
+/* How many bytes of an absolute path name its root, but for a slash at their end: 0 of "/x", 2 of
+ * "C:/x". */
+int config_place_root(const char *path);
+/* Which directory a path leads to. ERR_NOTFOUND, or why it cannot be told. */
+int config_place_identify(const char *path, struct osfile_identity *out, struct err *err);
+/* After that failed: the directory is absent, or its file system fails for a while perhaps, which
+ * is no fault of the configuration. */
+bool config_place_may_come(const struct err *err);
+/* Looks for one of `targets` among the directory and its ancestors: from itself on (skip 0) or from
+ * its parent on (skip 1). *out is the target's index, or `count`. */
+int config_place_above(const char *path, int skip, const struct osfile_identity *targets,
+                       size_t count, size_t *out, struct err *err);
 
 #endif

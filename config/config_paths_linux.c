@@ -1,9 +1,8 @@
 /* config_paths_linux.c: the configuration's paths on this system: where things are by default,
- * and whether what is configured can be watched together.
+ * how a path is written, and which directories lie above one.
  *
- * Folders are compared by identity (device and inode of the opened directory), never by spelling:
- * bind mounts, symbolic links and ".." give one directory many names. The ancestors of a folder
- * are found by walking "..", which follows the tree as it is mounted now. Any thread. */
+ * A directory is told by device and inode of the opened one; the ancestors are found by walking
+ * "..", which follows the tree as it is mounted now. Any thread. */
 #include <errno.h>
 #include <fcntl.h>
 #include <pwd.h>
@@ -17,18 +16,7 @@
 
 #define PATH_BYTES_MAX   4096           /* PATH_MAX, with its NUL */
 #define DEPTH_MAX        PATH_BYTES_MAX /* directories above one another that are walked */
-#define SECRET_BYTES_MAX (64 << 10)
 #define PASSWD_BYTES_MAX (64 << 10)
-
-struct identity {
-    dev_t dev;
-    ino_t ino;
-};
-
-static bool same(struct identity a, struct identity b)
-{
-    return a.dev == b.dev && a.ino == b.ino;
-}
 
 /* $HOME, or what the user database says; "" when neither gives an absolute path. */
 static void home_dir(char out[PATH_BYTES_MAX])
@@ -177,68 +165,57 @@ void config_search_paths(struct buf *out)
     buf_add_str(out, "/etc/spoor/spoor.conf\n");
 }
 
-int config_find(char **out, struct err *err)
+int config_place_root(const char *path)
 {
-    struct buf paths;
-    int rc = ERR_NOTFOUND;
-
-    buf_init(&paths, 4 * PATH_BYTES_MAX);
-    config_search_paths(&paths);
-    if (!buf_ok(&paths)) {
-        rc = err_set(err, ERR_NOMEM, 0, "cannot look for a configuration: out of memory");
-        goto out;
-    }
-    for (char *at = paths.data; *at;) {
-        char *end = strchr(at, '\n');
-        char *path = strndup(at, (size_t)(end - at));
-        if (!path) {
-            rc = err_set(err, ERR_NOMEM, 0, "cannot look for a configuration: out of memory");
-            goto out;
-        }
-        if (access(path, F_OK) == 0) {
-            *out = path;
-            rc = 0;
-            goto out;
-        }
-        free(path);
-        at = end + 1;
-    }
-    buf_truncate(&paths, paths.len - 1);
-    for (char *at = strchr(paths.data, '\n'); at; at = strchr(at, '\n'))
-        *at = ' ';
-    rc = err_set(err, ERR_NOTFOUND, 0,
-                 "no configuration found, looked for: %s; make one of these, or name one with "
-                 "--config",
-                 paths.data);
-out:
-    buf_deinit(&paths);
-    return rc;
+    (void)path;
+    return 0;
 }
 
 /* Of what the kernel knows already: a file system that hangs would keep us for ever. */
-static int identify(int fd, struct identity *out)
+static int identify(int fd, struct osfile_identity *out)
 {
     struct statx st;
 
     if (statx(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_INO, &st) != 0)
         return errno;
-    *out = (struct identity){makedev(st.stx_dev_major, st.stx_dev_minor), st.stx_ino};
+    *out = (struct osfile_identity){
+        .volume = makedev(st.stx_dev_major, st.stx_dev_minor),
+        .low = st.stx_ino,
+    };
     return 0;
 }
 
-/* Looks for one of `targets` among the directory and its ancestors: from the directory itself
- * on (skip 0) or from its parent on (skip 1). *out is the target's index, or `count`. Takes fd
- * over and closes it. Returns 0 or an errno. */
-static int find_above(int fd, int skip, const struct identity *targets, size_t count, size_t *out)
+bool config_place_may_come(const struct err *err)
 {
-    struct identity here = {0}, above = {0};
-    int os = identify(fd, &here);
+    int os = err->os;
 
-    *out = count;
+    return err->code == ERR_NOTFOUND || os == EIO || os == ENOTCONN || os == ESTALE ||
+           os == ETIMEDOUT || os == EHOSTDOWN || os == EHOSTUNREACH || os == ENODEV || os == ENXIO;
+}
+
+int config_place_identify(const char *path, struct osfile_identity *out, struct err *err)
+{
+    int fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+
+    if (fd < 0)
+        return err_os(err, errno, "cannot open '%s'", path);
+    int os = identify(fd, out);
+    (void)close(fd); /* opened to look only */
+    return os == 0 ? 0 : err_os(err, os, "cannot look at '%s'", path);
+}
+
+int config_place_above(const char *path, int skip, const struct osfile_identity *targets,
+                       size_t count, size_t *out, struct err *err)
+{
+    struct osfile_identity here = {0}, above = {0};
+    int fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    int os = fd < 0 ? errno : identify(fd, &here);
+    size_t found = count;
+
     for (int depth = 0; os == 0 && depth < DEPTH_MAX; depth++) {
         for (size_t i = 0; depth >= skip && i < count; i++)
-            if (same(here, targets[i])) {
-                *out = i;
+            if (osfile_same(&here, &targets[i])) {
+                found = i;
                 goto out;
             }
         int parent = openat(fd, "..", O_PATH | O_DIRECTORY | O_CLOEXEC);
@@ -249,189 +226,15 @@ static int find_above(int fd, int skip, const struct identity *targets, size_t c
         (void)close(fd); /* an O_PATH handle has nothing to lose */
         fd = parent;
         os = identify(fd, &above);
-        if (os == 0 && same(here, above)) /* ".." of the root is the root */
+        if (os == 0 && osfile_same(&here, &above)) /* ".." of the root is the root */
             break;
         here = above;
     }
 out:
-    (void)close(fd); /* as above */
-    return os;
-}
-
-static int line_of_path(const struct config *config, size_t index)
-{
-    return config_line_of(config, SCOPE_FOLDER, index, "path");
-}
-
-static int open_folder(const struct config *config, size_t index, int *out_fd, struct err *err)
-{
-    const struct config_folder *folder = &config->folders[index];
-    int fd = open(folder->path, O_PATH | O_DIRECTORY | O_CLOEXEC);
-
-    if (fd < 0)
-        return err_os(err, errno, "%s:%d: folder '%s': cannot open '%s'", config->file,
-                      line_of_path(config, index), folder->name, folder->path);
-    *out_fd = fd;
-    return 0;
-}
-
-static int check_nesting(const struct config *config, size_t index, const struct identity *folders,
-                         struct err *err)
-{
-    const struct config_folder *folder = &config->folders[index];
-    size_t other;
-    int fd = -1; /* gcc -O3 does not see that it is set */
-
-    bool missing = same(folders[index], (struct identity){0});
-    for (other = 0; other < index; other++)
-        if (missing ? strcmp(folder->path, config->folders[other].path) == 0
-                    : same(folders[index], folders[other]))
-            return err_set(err, ERR_INVALID, 0,
-                           "%s:%d: folder '%s': '%s' is the same as folder '%s'", config->file,
-                           line_of_path(config, index), folder->name, folder->path,
-                           config->folders[other].name);
-    if (missing)
-        return 0; /* what it lies in shows when it is there */
-    int rc = open_folder(config, index, &fd, err);
-    if (rc != 0)
-        return rc;
-    int os = find_above(fd, 1, folders, config->folder_count, &other);
+    if (fd >= 0)
+        (void)close(fd); /* as above */
     if (os != 0)
-        return err_os(err, os, "%s:%d: folder '%s': cannot look above '%s'", config->file,
-                      line_of_path(config, index), folder->name, folder->path);
-    if (other < config->folder_count)
-        return err_set(err, ERR_INVALID, 0,
-                       "%s:%d: folder '%s': '%s' lies inside folder '%s'; each "
-                       "change would be journaled twice",
-                       config->file, line_of_path(config, index), folder->name, folder->path,
-                       config->folders[other].name);
+        return err_os(err, os, "cannot look above '%s'", path);
+    *out = found;
     return 0;
-}
-
-static int check_state_dir(const struct config *config, const struct identity *folders,
-                           struct err *err)
-{
-    char path[PATH_BYTES_MAX];
-    size_t inside = 0;
-    int fd;
-
-    (void)snprintf(path, sizeof path, "%s", config->daemon.state_dir); /* bounded on loading */
-    for (inside = 0; inside < config->folder_count; inside++) {
-        /* A folder that is missing is compared as it is spelt: it must not come to be as the state
-         * directory's parent. */
-        const char *folder = config->folders[inside].path;
-        size_t len = strlen(folder);
-        if (same(folders[inside], (struct identity){0}) && strncmp(path, folder, len) == 0 &&
-            (path[len] == '/' || path[len] == '\0'))
-            return err_set(err, ERR_INVALID, 0,
-                           "%s: state_dir '%s': lies inside folder '%s', which would journal the "
-                           "journal; set state_dir to a place outside",
-                           config->file, path, config->folders[inside].name);
-    }
-    /* It may not exist yet: then the nearest ancestor that does decides. */
-    while ((fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC)) < 0 && errno == ENOENT) {
-        char *slash = strrchr(path, '/');
-        slash[slash == path] = '\0';
-    }
-    int os = fd < 0 ? errno : find_above(fd, 0, folders, config->folder_count, &inside);
-    int line = config_line_of(config, SCOPE_DAEMON, 0, "state_dir");
-    char place[16] = "";
-    if (line)
-        (void)snprintf(place, sizeof place, ":%d", line); /* an int fits */
-    if (os != 0)
-        return err_os(err, os, "%s%s: state_dir: cannot open '%s'", config->file, place, path);
-    if (inside < config->folder_count)
-        return err_set(err, ERR_INVALID, 0,
-                       "%s%s: state_dir '%s': lies inside folder '%s', which would journal the "
-                       "journal; set state_dir to a place outside",
-                       config->file, place, config->daemon.state_dir, config->folders[inside].name);
-    return 0;
-}
-
-static int check_file(const struct option *option, const char *path, struct err *err)
-{
-    struct buf secret;
-    int rc = 0;
-
-    if (!*path)
-        return 0;
-    if (option->flags & OPTION_SECRET) {
-        buf_init(&secret, SECRET_BYTES_MAX);
-        rc = osfile_read_secret(path, SECRET_BYTES_MAX, &secret, err);
-        if (secret.data)
-            explicit_bzero(secret.data, secret.cap);
-        buf_deinit(&secret);
-    } else if (option->flags & OPTION_READABLE && access(path, R_OK) != 0) {
-        rc = err_os(err, errno, "cannot open '%s'", path);
-    }
-    return rc;
-}
-
-static int check_files(const struct config *config, struct err *err)
-{
-    for (size_t i = 0; i < config_option_count; i++) {
-        const struct option *option = &config_options[i];
-        if (!(option->flags & (OPTION_SECRET | OPTION_READABLE)))
-            continue;
-        for (size_t at = 0; at < config_section_count(config, option->scope); at++) {
-            const char *section = config_section(config, option->scope, at);
-            int rc =
-                check_file(option, *(char *const *)(const void *)(section + option->offset), err);
-            if (rc != 0)
-                return err_prefix(err, "%s:%d: %s '%s': %s", config->file,
-                                  config_line_of(config, option->scope, at, option->key),
-                                  config_scope_name(option->scope),
-                                  config_section_name(config, option->scope, at), option->key);
-        }
-    }
-    return 0;
-}
-
-/* The file system fails, for a while perhaps: no fault of the configuration. */
-static bool is_trouble(int os)
-{
-    return os == EIO || os == ENOTCONN || os == ESTALE || os == ETIMEDOUT || os == EHOSTDOWN ||
-           os == EHOSTUNREACH || os == ENODEV || os == ENXIO;
-}
-
-/* A folder that is not there (a disk that is not mounted yet, a server that is down) is noted and
- * keeps the identity 0:0, which no directory has. */
-static int identify_folder(const struct config *config, size_t index, struct identity *out,
-                           struct buf *notes, struct err *err)
-{
-    struct err why = {0};
-    int fd = -1;
-    int rc = open_folder(config, index, &fd, &why);
-
-    if (rc == ERR_NOTFOUND || (rc != 0 && is_trouble(why.os))) {
-        if (notes)
-            buf_addf(notes, "%s; it is waited for\n", why.text);
-        return 0;
-    }
-    if (rc != 0) {
-        if (err)
-            *err = why;
-        return rc;
-    }
-    int os = identify(fd, out);
-    (void)close(fd); /* opened to look only */
-    if (os != 0)
-        return err_os(err, os, "%s:%d: folder '%s': cannot look at '%s'", config->file,
-                      line_of_path(config, index), config->folders[index].name,
-                      config->folders[index].path);
-    return 0;
-}
-
-int config_check_paths(const struct config *config, struct buf *notes, struct err *err)
-{
-    struct identity folders[CONFIG_FOLDERS_MAX] = {0};
-    int rc = 0;
-
-    for (size_t i = 0; rc == 0 && i < config->folder_count; i++)
-        rc = identify_folder(config, i, &folders[i], notes, err);
-    for (size_t i = 0; rc == 0 && i < config->folder_count; i++)
-        rc = check_nesting(config, i, folders, err);
-    if (rc == 0)
-        rc = check_state_dir(config, folders, err);
-    return rc == 0 ? check_files(config, err) : rc;
 }

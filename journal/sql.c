@@ -2,6 +2,7 @@
 #include "sql.h"
 
 #include "err.h"
+#include "sql_share.h"
 
 /* Code, and what the person who reads the message can do. */
 static int code_of(int rc, const char **advice)
@@ -57,6 +58,7 @@ int sql_open(struct sql *sql, const char *what, const char *path, int flags, str
     *sql = (struct sql){.what = what, .path = strdup(path)};
     if (!sql->path)
         return err_set(err, ERR_NOMEM, 0, "%s '%s': no memory", what, path);
+    sql_share_files();
     int rc = sqlite3_open_v2(path, &sql->db, flags | SQLITE_OPEN_NOMUTEX, NULL);
     if (rc != SQLITE_OK) {
         int extended = sql->db ? sqlite3_extended_errcode(sql->db) : rc;

@@ -208,7 +208,7 @@ static int open_reader(struct delivery *delivery, struct err *err)
     struct osfile_identity now = {0};
     int len = snprintf(path, sizeof path, "%s/%s", delivery->journal.dir, JOURNAL_FILE);
     bool known = len > 0 && (size_t)len < sizeof path && osfile_identify(path, &now);
-    if (delivery->reader && known && memcmp(&now, &delivery->file, sizeof now) == 0)
+    if (delivery->reader && known && osfile_same(&now, &delivery->file))
         return 0;
     reader_close(delivery->reader);
     delivery->reader = NULL;

@@ -1,12 +1,12 @@
 /* helper_journal.c: the box, the model and the edits of helper_journal.h. */
 #include "helper_journal.h"
 
-#include <ftw.h>
 #include <setjmp.h>
 #include <stdarg.h>
 
 #include <cmocka.h>
 
+#include "helper_temp.h"
 #include "tree.h"
 
 #define FIRST_WALL_MS INT64_C(1790000000123)
@@ -31,24 +31,10 @@ char *box_keep(struct box *box, const char *text)
     return copy;
 }
 
-static int remove_one(const char *path, const struct stat *info, int flag, struct FTW *at)
-{
-    (void)info;
-    (void)flag;
-    (void)at;
-    return remove(path);
-}
-
-void remove_dir(const char *dir)
-{
-    assert_int_equal(nftw(dir, remove_one, 16, FTW_DEPTH | FTW_PHYS), 0);
-}
-
 void box_open(struct box *box)
 {
     *box = (struct box){.wall_ms = FIRST_WALL_MS, .next_ino = 100};
-    (void)snprintf(box->dir, sizeof box->dir, "/tmp/spoor-test-XXXXXX"); /* fits */
-    assert_non_null(mkdtemp(box->dir));
+    temp_make(box->dir, sizeof box->dir);
     if (journal_open(box->dir, "docs", &box->journal, &box->err) != 0)
         fail_msg("%s", box->err.text);
 }
@@ -82,14 +68,14 @@ void box_fill(struct box *box)
 
 const char *box_file(const struct box *box, const char *name)
 {
-    static char path[160];
+    static char path[320];
     (void)snprintf(path, sizeof path, "%s/%s", box->dir, name); /* fits */
     return path;
 }
 
 void box_put_file(const struct box *box, const char *name, const void *bytes, size_t len)
 {
-    FILE *file = fopen(box_file(box, name), "w");
+    FILE *file = fopen(box_file(box, name), "wb");
     assert_non_null(file);
     assert_int_equal(fwrite(bytes, 1, len, file), len);
     assert_int_equal(fclose(file), 0);
@@ -107,7 +93,7 @@ int box_load(struct box *box)
 void box_close(struct box *box)
 {
     journal_close(box->journal);
-    remove_dir(box->dir);
+    temp_delete(box->dir);
     for (size_t i = 0; i < box->string_count; i++)
         free(box->strings[i]);
     free(box->strings);

@@ -18,7 +18,7 @@ struct model_entry {
 };
 
 struct box {
-    char dir[64];
+    char dir[128];
     struct journal *journal;
     struct err err;
     int64_t wall_ms; /* of the next commit; grows by 1000 */
@@ -47,7 +47,6 @@ const char *box_file(const struct box *box, const char *name);
 void box_put_file(const struct box *box, const char *name, const void *bytes, size_t len);
 /* Loads the tree and forgets it; the code of that. */
 int box_load(struct box *box);
-void remove_dir(const char *dir);
 
 /* Each changes the model and adds an edit. Paths are NUL-terminated, relative. */
 void box_create(struct box *box, const char *path, enum entry_type type);

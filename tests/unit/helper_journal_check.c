@@ -96,7 +96,7 @@ void box_check(struct box *box)
 
 static sqlite3 *connect_box(struct box *box, int flags)
 {
-    char path[128];
+    char path[320];
     sqlite3 *db = NULL;
     (void)snprintf(path, sizeof path, "%s/%s", box->dir, JOURNAL_FILE); /* fits */
     assert_int_equal(sqlite3_open_v2(path, &db, flags, NULL), SQLITE_OK);

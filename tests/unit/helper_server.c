@@ -1,14 +1,13 @@
 /* helper_server.c: one thread, one connection at a time, plain blocking reads; ended by
- * shutting the sockets down. */
+ * shutting the connection down and dialling itself. */
 #include "helper_server.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
-#include <netinet/in.h>
 #include <pthread.h>
 #include <sys/socket.h>
 
 #include "buf.h"
+#include "helper_net.h"
 #include "num.h"
 
 #define HEAD_MAX (64 << 10)
@@ -151,7 +150,7 @@ static void *run(void *arg)
         server->peer = -1;
         pthread_mutex_unlock(&server->lock);
         if (peer >= 0)
-            (void)close(peer);
+            (void)net_close(peer);
         if (stopping)
             return NULL;
     }
@@ -160,8 +159,6 @@ static void *run(void *arg)
 struct server *server_start(const struct server_step *steps, size_t count)
 {
     struct server *server = calloc(1, sizeof *server);
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    socklen_t len = sizeof address;
     if (!server)
         abort();
     server->steps = steps;
@@ -169,13 +166,9 @@ struct server *server_start(const struct server_step *steps, size_t count)
     server->peer = -1;
     pthread_mutex_init(&server->lock, NULL);
     pthread_cond_init(&server->changed, NULL);
-    server->listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (server->listener < 0 || bind(server->listener, (struct sockaddr *)&address, len) ||
-        listen(server->listener, 16) ||
-        getsockname(server->listener, (struct sockaddr *)&address, &len) ||
-        pthread_create(&server->thread, NULL, run, server))
+    server->listener = net_listen(16, &server->port);
+    if (pthread_create(&server->thread, NULL, run, server))
         abort();
-    server->port = ntohs(address.sin_port);
     return server;
 }
 
@@ -185,10 +178,12 @@ void server_stop(struct server *server)
     server->stopping = true;
     if (server->peer >= 0)
         (void)shutdown(server->peer, SHUT_RDWR);
-    (void)shutdown(server->listener, SHUT_RDWR); /* ends accept() on Linux */
     pthread_mutex_unlock(&server->lock);
+    int poke = net_dial(server->port, true); /* ends accept() on every system */
     pthread_join(server->thread, NULL);
-    (void)close(server->listener);
+    if (poke >= 0)
+        (void)net_close(poke);
+    (void)net_close(server->listener);
     for (size_t i = 0; i < server->count; i++) {
         buf_deinit(&server->requests[i].head);
         buf_deinit(&server->requests[i].body);

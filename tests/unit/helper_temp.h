@@ -9,6 +9,20 @@ struct temp_dir {
     int fd; /* handle of it */
 };
 
+/* Makes a directory for temporary files and writes its path, of at most `size` bytes; the other
+ * removes it with all below. Each ends the test when it fails. */
+void temp_make(char *path, size_t size);
+void temp_make_in_memory(char *path, size_t size); /* where that can be had */
+void temp_delete(const char *path);
+
+/* Gives the directory `of`, or a relative path from there, a second path. False where this user may
+ * not, or the system cannot. */
+bool temp_alias(const char *path, const char *of);
+/* Is the system Wine, whose own limits are none of Windows'? */
+bool temp_is_wine(void);
+/* (Re)writes a file that only its user may read, or one that everybody may. */
+void temp_secret(const char *path, const char *text, bool is_private);
+
 /* Makes it below $TMPDIR or /tmp; ends the test when that fails. */
 void temp_dir_open(struct temp_dir *dir);
 /* Removes it with all below, however deep. */
@@ -21,10 +35,12 @@ void temp_rename(const struct temp_dir *dir, const char *from, const char *to);
 /* Removes one file or empty directory. */
 void temp_remove(const struct temp_dir *dir, const char *path);
 
-/* Makes <prefix>0, <prefix>1, ... `count` names of one new file: cheaper than as many files. */
+/* On Linux only: makes <prefix>0, <prefix>1, ... `count` names of one new file: cheaper than as
+ * many files. */
 void temp_link_many(const struct temp_dir *dir, const char *prefix, int count);
 
-/* Runs work(ctx) in a child process and returns its exit code; what it prints is shown. */
+/* On Linux only, and so are the next: runs work(ctx) in a child process and returns its exit code;
+ * what it prints is shown. */
 int temp_child(int (*work)(void *ctx), void *ctx);
 /* In a child: become a user without rights. False when that is not possible. */
 bool temp_drop_rights(void);

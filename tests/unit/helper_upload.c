@@ -3,10 +3,10 @@
 #include "helper_upload.h"
 
 #include <errno.h>
-#include <ftw.h>
 
 #include "clock.h"
 #include "err.h"
+#include "helper_temp.h"
 
 #define TIME_MS INT64_C(1795420800000)
 
@@ -18,27 +18,12 @@ static void check(int code, const struct err *err)
     abort();
 }
 
-static int remove_one(const char *path, const struct stat *facts, int type, struct FTW *where)
-{
-    (void)facts;
-    (void)type;
-    (void)where;
-    return remove(path);
-}
-
-void upload_rig_remove(const char *dir)
-{
-    (void)nftw(dir, remove_one, 16, FTW_DEPTH | FTW_PHYS); /* litter in /tmp at worst */
-}
-
 void upload_rig_open(struct upload_rig *rig, const char *folder, const char *consumer)
 {
     struct err err = {0};
     *rig = (struct upload_rig){0};
-    (void)snprintf(rig->dir, sizeof rig->dir, "/tmp/spoor-test-XXXXXX");
+    temp_make(rig->dir, sizeof rig->dir);
     (void)snprintf(rig->folder, sizeof rig->folder, "%s", folder);
-    if (!mkdtemp(rig->dir))
-        abort();
     (void)snprintf(rig->journal_dir, sizeof rig->journal_dir, "%s", rig->dir);
     pthread_mutex_init(&rig->lock, NULL);
     pthread_cond_init(&rig->changed, NULL);
@@ -53,7 +38,7 @@ void upload_rig_close(struct upload_rig *rig)
     journal_close(rig->journal);
     pthread_cond_destroy(&rig->changed);
     pthread_mutex_destroy(&rig->lock);
-    upload_rig_remove(rig->dir);
+    temp_delete(rig->dir);
 }
 
 void upload_rig_reopen(struct upload_rig *rig)

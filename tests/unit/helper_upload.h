@@ -53,7 +53,4 @@ bool upload_rig_wait_order(struct upload_rig *rig, enum journal_resync what);
 /* A section with quick retries; `url` must live as long. */
 struct config_upload upload_rig_config(const char *url);
 
-/* Removes a directory and what is in it. */
-void upload_rig_remove(const char *dir);
-
 #endif

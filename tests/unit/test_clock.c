@@ -47,7 +47,10 @@ static void test_against_gmtime(void **state)
         struct tm tm;
         char want[CLOCK_TEXT_SIZE], text[CLOCK_TEXT_SIZE];
         int64_t back = 0;
-        assert_non_null(gmtime_r(&at, &tm));
+        if (!gmtime_r(&at, &tm)) {
+            assert_true(second < 0); /* Windows' C library begins in 1970 */
+            continue;
+        }
         assert_true(strftime(want, sizeof want, "%Y-%m-%dT%H:%M:%S.000000000Z", &tm) > 0);
         clock_format_ns(second * CLOCK_NS_PER_S, text);
         assert_string_equal(text, want);

@@ -2,7 +2,6 @@
  * requests of somebody who did not read the protocol. Spoken to by raw sockets, so that what is
  * sent is what is written here. */
 #include <setjmp.h>
-#include <signal.h>
 #include <stdarg.h>
 
 #include <cmocka.h>
@@ -17,6 +16,8 @@
 #include "collect_address.h"
 #include "err.h"
 #include "gzip.h"
+#include "helper_net.h"
+#include "helper_temp.h"
 #include "helper_upload.h"
 #include "log.h"
 #include "reader.h"
@@ -57,11 +58,7 @@ static void rig_open(struct rig *rig, bool has_token)
     (void)snprintf(rig->store, sizeof rig->store, "%s/store", rig->journal.dir);
     (void)snprintf(rig->token_file, sizeof rig->token_file, "%s/token", rig->journal.dir);
     if (has_token) {
-        FILE *file = fopen(rig->token_file, "w");
-        assert_non_null(file);
-        assert_true(fputs("opensesame\n", file) >= 0);
-        assert_int_equal(fclose(file), 0);
-        assert_int_equal(chmod(rig->token_file, 0600), 0);
+        temp_secret(rig->token_file, "opensesame\n", true);
     }
     start(rig);
     assert_int_equal(reader_open(rig->journal.journal_dir, &rig->reader, &rig->err), 0);
@@ -85,14 +82,10 @@ static void rig_close(struct rig *rig)
  * `hang_up` the connection is closed at once instead; returns 0. */
 static int talk(struct rig *rig, const struct buf *request, bool hang_up)
 {
-    struct sockaddr_in address = {.sin_family = AF_INET,
-                                  .sin_addr.s_addr = htonl(INADDR_LOOPBACK),
-                                  .sin_port = htons((uint16_t)collect_port(rig->collect))};
     char piece[65536];
     int64_t sent = 0;
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    int fd = net_dial(collect_port(rig->collect), true);
     assert_true(fd >= 0);
-    assert_int_equal(connect(fd, (struct sockaddr *)&address, sizeof address), 0);
     while (sent < (int64_t)request->len) {
         ssize_t put = send(fd, request->data + sent, request->len - (size_t)sent, MSG_NOSIGNAL);
         if (put <= 0)
@@ -102,7 +95,7 @@ static int talk(struct rig *rig, const struct buf *request, bool hang_up)
     buf_reset(&rig->answer);
     for (ssize_t got; !hang_up && (got = recv(fd, piece, sizeof piece, 0)) > 0;)
         buf_add(&rig->answer, piece, (size_t)got);
-    assert_int_equal(close(fd), 0);
+    assert_int_equal(net_close(fd), 0);
     if (rig->answer.len < 12 || strncmp(rig->answer.data, "HTTP/1.1 ", 9) != 0)
         return 0;
     return (int)strtol(rig->answer.data + 9, NULL, 10);
@@ -557,7 +550,7 @@ int main(void)
         cmocka_unit_test(where_it_listens),
         cmocka_unit_test(more_journals_than_are_held_open),
     };
-    (void)signal(SIGPIPE, SIG_IGN); /* as the daemon does */
+    net_init();
     log_setup(2, LOG_ERROR);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -68,16 +68,17 @@ static void test_replace(void **state)
     buf_init(&content, 16);
     assert_int_equal(osfile_read(dir->fd, "f", 16, &content, &err), ERR_NOTFOUND);
     assert_int_equal(osfile_replace(dir->fd, "f", "one", 3, &err), 0);
-    /* Somebody who holds it open does not stop the next one. */
-    int old = osfile_lock(dir->fd, "f", NULL, &err);
-    assert_true(old >= 0);
+    /* Somebody who holds it open does not stop the next one; Wine 8 has no such rename. */
+    int old = temp_is_wine() ? -1 : osfile_lock(dir->fd, "f", NULL, &err);
+    assert_true(old >= 0 || temp_is_wine());
     assert_int_equal(osfile_replace(dir->fd, "f", "two\r\n\x1a", 6, &err), 0);
     assert_int_equal(osfile_read(dir->fd, "f", 5, &content, &err), ERR_LIMIT);
     assert_int_equal(content.len, 0);
     assert_int_equal(osfile_read(dir->fd, "f", 6, &content, &err), 0);
     assert_int_equal(content.len, 6);
     assert_memory_equal(content.data, "two\r\n\x1a", 6);
-    assert_int_equal(close(old), 0);
+    if (old >= 0)
+        assert_int_equal(close(old), 0);
     buf_deinit(&content);
     temp_mkdir(dir, "d");
     assert_true(osfile_replace(dir->fd, "d", "x", 1, &err) < 0);

@@ -13,6 +13,7 @@
 
 #include "err.h"
 #include "helper_journal.h"
+#include "helper_temp.h"
 #include "helper_vfs.h"
 
 #define BODY_BYTES (16 << 10) /* of the stored batch: some pages */
@@ -266,17 +267,11 @@ static void live(struct life *life)
 /* An empty directory; in memory where that can be had, since no sync here need reach a disk. */
 static void begin(struct life *life)
 {
-    static const char in_memory[] = "/dev/shm/spoor-test-XXXXXX";
     struct box *box = &life->box;
     box_open(box);
     (void)step_close(life);
-    if (access("/dev/shm", W_OK) == 0) {
-        remove_dir(box->dir);
-        memcpy(box->dir, in_memory, sizeof in_memory);
-        assert_non_null(mkdtemp(box->dir));
-    } else {
-        assert_int_equal(unlink(box_file(box, JOURNAL_FILE)), 0);
-    }
+    temp_delete(box->dir);
+    temp_make_in_memory(box->dir, sizeof box->dir);
     life->seed = SEED;
     life->acked = 0;
     life->held_count = 0;

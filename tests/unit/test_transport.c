@@ -1,17 +1,17 @@
 /* test_transport.c: what goes over the wire and what comes back, against a server on script. */
 #include <setjmp.h>
-#include <signal.h>
 #include <stdarg.h>
 
 #include <cmocka.h>
 
 #include <pthread.h>
-#include <sys/stat.h>
 
 #include "clock.h"
 #include "config.h"
 #include "err.h"
+#include "helper_net.h"
 #include "helper_server.h"
+#include "helper_temp.h"
 #include "transport.h"
 
 struct rig {
@@ -220,44 +220,34 @@ static void cancel_ends_a_request_in_flight(void **state)
     rig_close(&rig);
 }
 
-static void write_token(const char *path, const char *text, mode_t mode)
-{
-    FILE *file = fopen(path, "w");
-    assert_non_null(file);
-    assert_true(fputs(text, file) >= 0);
-    assert_int_equal(fclose(file), 0);
-    assert_int_equal(chmod(path, mode), 0);
-}
-
 static void the_token_is_read_for_each_request(void **state)
 {
     (void)state;
     static const struct server_step steps[] = {
         {"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", false}};
-    char dir[] = "/tmp/spoor-test-XXXXXX";
-    char path[64];
+    char dir[128], path[192];
     struct rig rig;
-    assert_non_null(mkdtemp(dir));
+    temp_make(dir, sizeof dir);
     (void)snprintf(path, sizeof path, "%s/token", dir);
     rig_open(&rig, steps, ARRAY_LEN(steps));
     rig.config.token_file = path;
-    write_token(path, "first-hunter2\n", 0600);
+    temp_secret(path, "first-hunter2\n", true);
     assert_int_equal(ask(&rig, true), 0);
     assert_string_equal(server_header(rig.server, 0, "Authorization"), "Bearer first-hunter2");
-    write_token(path, "second-hunter2\n", 0600);
+    temp_secret(path, "second-hunter2\n", true);
     assert_int_equal(ask(&rig, true), 0);
     assert_string_equal(server_header(rig.server, 1, "Authorization"), "Bearer second-hunter2");
     /* two lines would forge a header; others could read it; it is gone: nothing is sent */
-    write_token(path, "hunter2\nX-Forged: 1\n", 0600);
+    temp_secret(path, "hunter2\nX-Forged: 1\n", true);
     assert_int_equal(ask(&rig, true), ERR_INVALID);
     assert_null(strstr(rig.err.text, "hunter2"));
-    write_token(path, "hunter2\n", 0644);
+    temp_secret(path, "hunter2\n", false);
     assert_true(ask(&rig, true) < 0);
     assert_null(strstr(rig.err.text, "hunter2"));
     assert_int_equal(unlink(path), 0);
     assert_int_equal(ask(&rig, true), ERR_NOTFOUND);
     assert_int_equal(server_count(rig.server), 2);
-    assert_int_equal(rmdir(dir), 0);
+    temp_delete(dir);
     rig_close(&rig);
 }
 
@@ -333,6 +323,6 @@ int main(void)
         cmocka_unit_test(a_body_in_pieces),
         cmocka_unit_test(addresses),
     };
-    (void)signal(SIGPIPE, SIG_IGN); /* as the daemon does */
+    net_init();
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -2,21 +2,19 @@
  * against a server that misbehaves on script. Nothing sleeps: each wait ends by a call the
  * upload makes (an acknowledgement, a report) or by a request the server has read. */
 #include <setjmp.h>
-#include <signal.h>
 #include <stdarg.h>
 
 #include <cmocka.h>
 
-#include <arpa/inet.h>
-#include <netinet/in.h>
 #include <sched.h>
-#include <sys/socket.h>
 
 #include "buf.h"
 #include "clock.h"
 #include "collect.h"
 #include "err.h"
+#include "helper_net.h"
 #include "helper_server.h"
+#include "helper_temp.h"
 #include "helper_upload.h"
 #include "log.h"
 #include "upload.h"
@@ -312,28 +310,21 @@ static void stop_while_connecting(void **state)
 {
     (void)state;
     static const struct server_step steps[] = {{NOTHING_YET, false}};
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    socklen_t len = sizeof address;
     struct rig rig;
-    int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    int fillers[4];
-    assert_int_equal(bind(listener, (struct sockaddr *)&address, len), 0);
-    assert_int_equal(listen(listener, 0), 0);
-    assert_int_equal(getsockname(listener, (struct sockaddr *)&address, &len), 0);
-    for (size_t i = 0; i < ARRAY_LEN(fillers); i++) {
-        fillers[i] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-        (void)connect(fillers[i], (struct sockaddr *)&address, len); /* in progress, or done */
-    }
+    int fillers[4], port;
+    int listener = net_listen(0, &port);
+    for (size_t i = 0; i < ARRAY_LEN(fillers); i++)
+        fillers[i] = net_dial(port, false);
     rig_open(&rig, steps, ARRAY_LEN(steps), 20);
-    (void)snprintf(rig.url, sizeof rig.url, "http://127.0.0.1:%d", ntohs(address.sin_port));
+    (void)snprintf(rig.url, sizeof rig.url, "http://127.0.0.1:%d", port);
     start_upload(&rig);
     while (status_of(&rig).state != UPLOAD_SENDING)
         (void)sched_yield(); /* it gets there: the handshake is the first thing it does */
     stop_is_quick(&rig);
     assert_int_equal(rig.journal.reports, 0); /* it did not fail meanwhile */
     for (size_t i = 0; i < ARRAY_LEN(fillers); i++)
-        assert_int_equal(close(fillers[i]), 0);
-    assert_int_equal(close(listener), 0);
+        assert_int_equal(net_close(fillers[i]), 0);
+    assert_int_equal(net_close(listener), 0);
     rig_close(&rig);
 }
 
@@ -583,7 +574,11 @@ static void journals_that_come_later(void **state)
     assert_int_equal(upload_acked(rig.upload, "other"), -1);
     upload_notify(rig.upload);
     upload_rig_commit(&rig.journal, 4, 0);
-    assert_int_equal(symlink(".", late), 0); /* all of it appears at once */
+    if (!temp_alias(late, ".")) { /* all of it appears at once */
+        rig_close(&rig);
+        print_message("no second path to a directory can be made here\n");
+        skip();
+    }
     upload_notify(rig.upload);
     assert_true(upload_rig_wait_acked(&rig.journal, 4));
     rig_close(&rig);
@@ -764,7 +759,7 @@ int main(void)
         cmocka_unit_test(a_journal_begun_anew_is_noticed),
         cmocka_unit_test(two_journals_reach_the_collector),
     };
-    (void)signal(SIGPIPE, SIG_IGN); /* as the daemon does */
+    net_init();
     log_setup(2, LOG_ERROR);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,10 +1,11 @@
-/* helper_temp.c: see helper_temp.h. Removal never recurses: what lies in a subdirectory is
+/* helper_temp_linux.c: see helper_temp.h. Removal never recurses: what lies in a subdirectory is
  * first moved up, so that no depth and no path length stops it. */
 #include "helper_temp.h"
 
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <ftw.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <sys/stat.h>
@@ -18,6 +19,55 @@ static void check(bool fine, const char *what, const char *path)
 {
     if (!fine)
         fail_msg("%s '%s': %s", what, path, strerror(errno));
+}
+
+static void make_below(const char *parent, char *path, size_t size)
+{
+    int n = snprintf(path, size, "%s/spoor-test-XXXXXX", parent);
+    assert_true(n > 0 && (size_t)n < size);
+    check(mkdtemp(path) != NULL, "cannot make", path);
+}
+
+void temp_make(char *path, size_t size)
+{
+    make_below("/tmp", path, size);
+}
+
+void temp_make_in_memory(char *path, size_t size)
+{
+    make_below(access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp", path, size);
+}
+
+bool temp_alias(const char *path, const char *of)
+{
+    return symlink(of, path) == 0;
+}
+
+static int remove_one(const char *path, const struct stat *info, int flag, struct FTW *at)
+{
+    (void)info;
+    (void)flag;
+    (void)at;
+    return remove(path);
+}
+
+void temp_delete(const char *path)
+{
+    assert_int_equal(nftw(path, remove_one, 16, FTW_DEPTH | FTW_PHYS), 0);
+}
+
+bool temp_is_wine(void)
+{
+    return false;
+}
+
+void temp_secret(const char *path, const char *text, bool is_private)
+{
+    FILE *file = fopen(path, "w");
+    check(file != NULL, "cannot open", path);
+    check(fputs(text, file) >= 0, "cannot write", path);
+    check(fclose(file) == 0, "cannot write", path);
+    check(chmod(path, is_private ? 0600 : 0644) == 0, "cannot chmod", path);
 }
 
 void temp_dir_open(struct temp_dir *dir)

@@ -1,0 +1,47 @@
+/* posix_windows.c: see posix_windows.h. Any thread. */
+#include <windows.h>
+
+char *strndup(const char *text, size_t len)
+{
+    size_t have = strnlen(text, len);
+    char *copy = malloc(have + 1);
+
+    if (!copy)
+        return NULL;
+    memcpy(copy, text, have);
+    copy[have] = '\0';
+    return copy;
+}
+
+void *memrchr(const void *bytes, int c, size_t len)
+{
+    const unsigned char *at = bytes;
+
+    while (len > 0)
+        if (at[--len] == (unsigned char)c)
+            return (void *)(at + len);
+    return NULL;
+}
+
+void *memmem(const void *bytes, size_t len, const void *part, size_t part_len)
+{
+    const char *at = bytes;
+
+    for (; len >= part_len; at++, len--)
+        if (memcmp(at, part, part_len) == 0)
+            return (void *)at;
+    return NULL;
+}
+
+int rand_r(unsigned *seed)
+{
+    uint32_t state = *seed * 1664525u + 1013904223u; /* the upper bits are the better ones */
+
+    *seed = state;
+    return (int)(state >> 16) & RAND_MAX;
+}
+
+void explicit_bzero(void *bytes, size_t len)
+{
+    SecureZeroMemory(bytes, len);
+}
