@@ -149,6 +149,10 @@ class Damage(fault.Case):
         s.start()
         s.stop()
         s.server_stop()
+        # The upload's reader may have been the last to close, and it does not write.
+        database = sqlite3.connect(fault.journal(s))
+        database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        database.close()
         shutil.rmtree(self.states)
         self.copy(fault.state_dir(s), self.states)
 
