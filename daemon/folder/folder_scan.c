@@ -57,9 +57,31 @@ static struct scan_env env_of(struct folder *folder)
 
 /* --- the first index --- */
 
+/* A directory that moves while it is crawled may turn up twice. It has one entry, the first; where
+ * it is now is found by the rounds, which look at this name as well. */
+static bool is_known(struct folder *folder, const struct entry *dir,
+                     const struct scan_record *record)
+{
+    int64_t now = clock_mono_ns();
+    struct settle_name name = {
+        .dir = dir->file, .name = record->name, .hints = HINT_SCAN, .first_ns = now};
+    if (record->type != ENTRY_DIR || !tree_dir(folder->tree, record->file)) {
+        return false;
+    }
+    pthread_mutex_lock(&folder->lock);
+    if (!settle_put_back(folder->settle, &name, now)) {
+        folder_lost_locked(folder, CHANGE_INTERNAL);
+    }
+    pthread_mutex_unlock(&folder->lock);
+    return true;
+}
+
 static int add_created(struct folder *folder, struct entry *dir, const struct scan_record *record,
                        size_t prefix, struct entry **child, struct err *err)
 {
+    if (is_known(folder, dir, record)) {
+        return 0;
+    }
     buf_truncate(&folder->path, prefix);
     buf_add(&folder->path, record->name.at, record->name.len);
     struct edit edit = {.kind = CHANGE_CREATE,

@@ -2,6 +2,7 @@
 old times, names whose inode number was used again, files that are written while they are looked
 at, and a queue that overflows during the very scan that makes up for a loss."""
 
+import errno
 import os
 import random
 import signal
@@ -167,6 +168,75 @@ class Meanwhile(fault.Case):
         last = s.last_seq()
         s.check()
         self.assertEqual(s.last_seq(), last, "the scan finds what was missed")
+
+    def move_on_end(self, s, stop, seed, faults):
+        """Directories are made deep at once, and go out, in, over each other and into each other."""
+        rng = random.Random("%s %d" % (self.seed, seed))
+
+        def any_dir(top):
+            """One below it."""
+            path = rng.choice(sorted(entry.path for entry in os.scandir(top)
+                                     if entry.is_dir()) or [os.path.join(top, "none")])
+            while rng.random() < 0.6:
+                below = sorted(entry.path for entry in os.scandir(path) if entry.is_dir())
+                if not below:
+                    break
+                path = rng.choice(below)
+            return path
+
+        i = 0
+        while not stop.is_set():
+            i += 1
+            name = "%d-%d" % (seed, i)
+            try:
+                deed = rng.choice([0, 0, 1, 2, 2, 3, 4] if i < 300 else [1, 2, 3, 4])
+                if deed == 0:
+                    os.makedirs(os.path.join(any_dir(s.folder), name, "a", "b", "c"))
+                elif deed == 1:
+                    os.rename(any_dir(s.folder), os.path.join(s.outside, name))
+                elif deed == 2:
+                    back = rng.choice(os.listdir(s.outside) or ["none"])
+                    os.rename(os.path.join(s.outside, back), os.path.join(s.folder, name))
+                elif deed == 3:
+                    spoor.write(os.path.join(any_dir(s.folder), name))
+                else:
+                    spoor.exchange(any_dir(s.folder), any_dir(s.folder))
+            except OSError as error:
+                # It went meanwhile, is there already, or one lies in the other.
+                if error.errno not in (errno.ENOENT, errno.EINVAL, errno.EEXIST, errno.ENOTEMPTY):
+                    faults.append(error)
+                    return
+
+    def test_directories_move_while_crawled(self):
+        """While a first index and scans are under way directories come, go and trade places: in
+        the end all is right, and there is one watch for each directory, none for what left."""
+        s = self.make(settle="0ms")
+        for i in range(spoor.scaled(150, 50)):
+            os.makedirs(os.path.join(s.folder, "d%d" % (i % 10), "e%d" % i, "f"))
+        for turn in range(fault.rounds(3, 60)):
+            stop = threading.Event()
+            faults = []
+            threads = [threading.Thread(target=self.move_on_end, args=(s, stop, seed, faults))
+                       for seed in (2 * turn, 2 * turn + 1)]
+            for thread in threads:
+                thread.start()
+            try:
+                s.start()
+                for _ in range(3):
+                    s.sync()
+            finally:
+                stop.set()
+                for thread in threads:
+                    thread.join()
+            self.assertEqual(faults, [])
+            s.check()
+            status = fault.folder_status(s)
+            if status["backend"] == "inotify":
+                # The folder itself has one, too.
+                self.assertEqual(status["watches"], status["directories"] + 1)
+            self.random.choice([s.stop, s.kill9])()
+        s.start()
+        s.check()
 
     def overflow(self, s, fd, turn):
         for i in range(max_queued()):
