@@ -50,6 +50,9 @@ struct config_folder {
     int64_t poll_interval_ns;  /* for directories that cannot be watched */
     int64_t retention_ns;      /* rows younger than this are never purged */
     bool retention_forever;
+    /* A reader is waited for so long. */
+    int64_t consumer_expiry_ns;
+    bool consumer_expiry_forever;
     int64_t scan_threads; /* 0: one a processor */
     int64_t line;         /* of its section header, for messages */
 };
@@ -76,22 +79,22 @@ struct config_upload {
     int64_t batch_delay_ns;     /* gathered for so long before a small batch is sent */
     int64_t compression;        /* gzip level, 1 to 9; 0 sends plain */
     int64_t connect_timeout_ns;
-    int64_t timeout_ns;   /* no byte for so long ends a request */
-    int64_t retry_min_ns; /* first back-off */
-    int64_t retry_max_ns; /* longest back-off, and cap of Retry-After */
-    char *token_file;     /* bearer token; "" none */
-    char *ca_file;        /* "" the system's store */
-    char *client_cert;    /* PEM; "" none */
-    char *client_key;     /* PEM; "" none */
+    int64_t timeout_ns;    /* no byte for so long ends a request */
+    int64_t retry_min_ns;  /* first back-off */
+    int64_t retry_max_ns;  /* longest back-off, and cap of Retry-After */
+    char *token_file;      /* bearer token; "" none */
+    char *ca_file;         /* "" the system's store */
+    char *client_cert;     /* PEM; "" none */
+    char *client_key;      /* PEM; "" none */
     int64_t brake_count;   /* entries deleted without asking; 0 no brake */
     int64_t brake_percent; /* and so much of the folder */
     int64_t brake_window_ns;
-    bool allow_http;      /* plain http beyond loopback */
-    char *pinned_key;     /* "sha256//BASE64" of the server's public key; "" none */
-    char *user;           /* basic authentication; "" none */
-    char *password_file;  /* of `user` */
-    char *proxy;          /* url; "" what the environment says */
-    char *proxy_user;     /* "" none */
+    bool allow_http;     /* plain http beyond loopback */
+    char *pinned_key;    /* "sha256//BASE64" of the server's public key; "" none */
+    char *user;          /* basic authentication; "" none */
+    char *password_file; /* of `user` */
+    char *proxy;         /* url; "" what the environment says */
+    char *proxy_user;    /* "" none */
     char *proxy_password_file;
     char *no_proxy;    /* hosts reached directly; "" what the environment says */
     char *unix_socket; /* connects there whatever the url's host; "" TCP */

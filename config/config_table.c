@@ -77,8 +77,14 @@ const struct option config_options[] = {
      RANGE(S, DAY), .help = "How often directories are read that the system cannot watch."},
     {FOLDER(retention_ns), .key = "retention", .kind = KIND_DURATION, .default_text = "7d",
      .forever_offset = offsetof(struct config_folder, retention_forever), RANGE(0, 36500 * DAY),
-     .help = "Journal rows are kept at least so long, and until every upload has delivered them. "
-             "Or: forever."},
+     .help = "Journal rows are kept at least so long, and until every upload has delivered them "
+             "and every reader has them. Or: forever."},
+    {FOLDER(consumer_expiry_ns), .key = "consumer_expiry", .kind = KIND_DURATION,
+     .default_text = "30d",
+     .forever_offset = offsetof(struct config_folder, consumer_expiry_forever),
+     RANGE(0, 36500 * DAY),
+     .help = "A reader ('spoor consumer') that has not been heard of for so long, though rows wait "
+             "for it, is waited for no longer: it finds a gap when it comes back. Or: forever."},
     {FOLDER(scan_threads), .key = "scan_threads", .kind = KIND_INTEGER, .default_text = "0",
      RANGE(0, 64), .help = "Threads that read the folder in a full scan. 0: one a processor."},
 

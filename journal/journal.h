@@ -82,9 +82,16 @@ int journal_set_indexed(struct journal *journal, struct err *err);
 int journal_set_root(struct journal *journal, struct file_id root, int64_t fs_type,
                      struct err *err);
 
-/* Consumers: an upload or a reader whose acknowledged seq keeps rows from being purged. Adding one
- * that exists does nothing. A new one starts at `acked` (0: it wants everything). */
+/* Consumers: those whose acknowledged seq keeps rows from being purged. The numbers are stored. */
+enum journal_consumer {
+    JOURNAL_UPLOAD = 1, /* of the configuration, as long as it stands there */
+    JOURNAL_READER = 2, /* added by somebody, see JOURNAL_READER_ADD; kept until removed */
+};
+const char *journal_consumer_name(enum journal_consumer kind);
+/* An upload. Adding one that exists does nothing; ERR_EXISTS when a reader has that name. A new one
+ * starts at `acked` (0: it wants everything). */
 int journal_consumer_add(struct journal *journal, const char *name, int64_t acked, struct err *err);
+/* Of either kind. */
 int journal_consumer_remove(struct journal *journal, const char *name, struct err *err);
 /* Acknowledges up to `seq` (only grows, never past last_seq: else ERR_INVALID) and forgets the
  * stored batch when it is covered, and a snapshot. */
@@ -129,8 +136,8 @@ struct journal_snapshot {
     int64_t parts, sent; /* acknowledged parts, and the entries in them */
 };
 
-/* How a consumer's server gets to stand where the journal does again. Each is one transaction and
- * forgets the consumer's batch in flight. */
+/* What others order: how a consumer's server gets to stand where the journal does again (each is
+ * one transaction and forgets the consumer's batch in flight), and what is done for readers. */
 enum journal_resync {
     /* Rows after `value` are to be sent (again): acknowledged becomes `value`, which may be lower;
      * a snapshot is given up. ERR_INVALID when it lies before the floor or beyond the end. */
@@ -152,6 +159,14 @@ enum journal_resync {
     JOURNAL_NEW_ID,
     /* Likewise: reads all that can be checked; ERR_CORRUPT when somebody's doubt was right. */
     JOURNAL_CHECK,
+    /* Not of an upload, but of a reader: a new one, that is to get all rows there are. ERR_EXISTS
+     * when something has that name. */
+    JOURNAL_READER_ADD,
+    /* It has rows up to `value`, which may be where it stands already: as journal_ack().
+     * ERR_NOTFOUND when there is no such reader. */
+    JOURNAL_READER_ACK,
+    /* It is forgotten. ERR_NOTFOUND likewise. */
+    JOURNAL_READER_REMOVE,
 };
 struct journal_order {
     enum journal_resync what;
@@ -163,9 +178,11 @@ int journal_resync(struct journal *journal, const struct journal_order *order, i
 
 /* Deletes rows that every consumer has acknowledged and that are older than `keep_after_wall_ms`,
  * at most `max_rows` of them, moving the floor in the same transaction; *purged says how many.
- * Without any consumer rows are purged by age alone. */
-int journal_purge(struct journal *journal, int64_t keep_after_wall_ms, int64_t max_rows,
-                  int64_t *purged, struct err *err);
+ * Readers are not waited for that were not heard of since `heard_after_wall_ms` (INT64_MIN: they
+ * always are) and for which a row has waited since before then. Without any consumer rows are
+ * purged by age alone. */
+int journal_purge(struct journal *journal, int64_t keep_after_wall_ms, int64_t heard_after_wall_ms,
+                  int64_t max_rows, int64_t *purged, struct err *err);
 
 /* A passive checkpoint, out of turn: SQLite makes one by itself every 2000 pages of the log. */
 int journal_checkpoint(struct journal *journal, struct err *err);

@@ -21,7 +21,14 @@ static int not_found(const struct journal *journal, const char *name, struct err
     return err_set(err, ERR_NOTFOUND, 0, "journal '%s': no consumer '%s'", journal->sql.path, name);
 }
 
-int journal_get_acked(struct journal *journal, const char *name, int64_t *out, struct err *err)
+const char *journal_consumer_name(enum journal_consumer kind)
+{
+    return kind == JOURNAL_UPLOAD ? "upload" : kind == JOURNAL_READER ? "reader" : "unknown";
+}
+
+/* Where the consumer stands, and what it is. */
+static int get_consumer(struct journal *journal, const char *name, int64_t *acked,
+                        enum journal_consumer *kind, struct err *err)
 {
     sqlite3_stmt *select = journal->statements[QJ_CONSUMER_ACKED];
     sql_bind_text(select, 1, name);
@@ -30,15 +37,25 @@ int journal_get_acked(struct journal *journal, const char *name, int64_t *out, s
         return code;
     if (code == 0)
         return not_found(journal, name, err);
-    *out = sqlite3_column_int64(select, 0);
+    *acked = sqlite3_column_int64(select, 0);
+    *kind = (enum journal_consumer)sqlite3_column_int(select, 1);
     (void)sqlite3_reset(select); /* after a row: nothing to report */
     return 0;
 }
 
-/* Number of consumers and the smallest acknowledged seq (last_seq when there are none). */
-static int get_least(struct journal *journal, int64_t *count, int64_t *acked, struct err *err)
+int journal_get_acked(struct journal *journal, const char *name, int64_t *out, struct err *err)
+{
+    enum journal_consumer kind; /* not asked for */
+    return get_consumer(journal, name, out, &kind, err);
+}
+
+/* Number of consumers that are waited for and the smallest acknowledged seq (last_seq when there
+ * are none). */
+static int get_least(struct journal *journal, int64_t heard_after_wall_ms, int64_t *count,
+                     int64_t *acked, struct err *err)
 {
     sqlite3_stmt *select = journal->statements[QJ_CONSUMER_LEAST];
+    sql_bind_i64(select, 1, heard_after_wall_ms);
     int code = sql_row(&journal->sql, select, err);
     if (code < 0)
         return code;
@@ -48,9 +65,10 @@ static int get_least(struct journal *journal, int64_t *count, int64_t *acked, st
     return 0;
 }
 
-int journal_consumer_add(struct journal *journal, const char *name, int64_t acked, struct err *err)
+static int insert_consumer(struct journal *journal, const char *name, int64_t acked,
+                           enum journal_consumer kind, int64_t since_ms, struct err *err)
 {
-    int64_t count = 0, least, known;
+    int64_t count = 0, least;
     sqlite3_stmt *insert = journal->statements[QJ_CONSUMER_INSERT];
     size_t len = strlen(name);
     if (len == 0 || len > 64)
@@ -60,22 +78,34 @@ int journal_consumer_add(struct journal *journal, const char *name, int64_t acke
                        "consumer '%s': cannot start at %lld, the last row is "
                        "%lld",
                        name, (long long)acked, (long long)journal->info.last_seq);
-    int code = journal_get_acked(journal, name, &known, NULL);
-    if (code == 0)
-        return 0;
-    code = journal_begin(journal, err);
+    int code = journal_begin(journal, err);
     if (code)
         return code;
-    code = get_least(journal, &count, &least, err);
+    code = get_least(journal, INT64_MIN, &count, &least, err);
     if (code == 0 && count >= JOURNAL_CONSUMERS_MAX)
         code = err_set(err, ERR_LIMIT, 0, "consumer '%s': there are %d already", name,
                        JOURNAL_CONSUMERS_MAX);
     if (code == 0) {
         sql_bind_text(insert, 1, name);
         sql_bind_i64(insert, 2, acked);
+        sql_bind_i64(insert, 3, kind);
+        sql_bind_i64(insert, 4, since_ms);
         code = run(journal, QJ_CONSUMER_INSERT, err);
     }
     return journal_end(journal, code, err);
+}
+
+int journal_consumer_add(struct journal *journal, const char *name, int64_t acked, struct err *err)
+{
+    int64_t known;
+    enum journal_consumer kind;
+    int code = get_consumer(journal, name, &known, &kind, NULL);
+    if (code == 0 && kind == JOURNAL_READER)
+        return err_set(err, ERR_EXISTS, 0,
+                       "upload '%s': a reader has this name; remove it with 'spoor consumer remove "
+                       "%s', or name the upload otherwise",
+                       name, name);
+    return code == 0 ? 0 : insert_consumer(journal, name, acked, JOURNAL_UPLOAD, 0, err);
 }
 
 static int forget_deletes(struct journal *journal, const char *consumer, int64_t from_seq,
@@ -152,6 +182,28 @@ int journal_ack(struct journal *journal, const char *name, int64_t seq, int64_t 
         sql_rollback(&journal->sql);
     }
     return code ? journal_end(journal, code, err) : 0;
+}
+
+int journal_reader_do(struct journal *journal, const struct journal_order *order, int64_t wall_ms,
+                      struct err *err)
+{
+    int64_t acked = 0;
+    enum journal_consumer kind = JOURNAL_READER;
+    int code = get_consumer(journal, order->consumer, &acked, &kind, NULL);
+    if (code && code != ERR_NOTFOUND)
+        return get_consumer(journal, order->consumer, &acked, &kind, err); /* for the words */
+    if (order->what == JOURNAL_READER_ADD && code == 0)
+        return err_set(err, ERR_EXISTS, 0, "reader '%s': there is %s of that name already",
+                       order->consumer, kind == JOURNAL_READER ? "one" : "an upload");
+    if (order->what == JOURNAL_READER_ADD)
+        return insert_consumer(journal, order->consumer, journal->info.floor_seq, JOURNAL_READER,
+                               wall_ms, err);
+    if (code || kind != JOURNAL_READER)
+        return err_set(err, ERR_NOTFOUND, 0, "there is no reader '%s'%s", order->consumer,
+                       code ? "" : ": it is an upload");
+    return order->what == JOURNAL_READER_REMOVE
+               ? journal_consumer_remove(journal, order->consumer, err)
+               : journal_ack(journal, order->consumer, order->value, wall_ms, err);
 }
 
 int journal_consumer_error(struct journal *journal, const char *name, const char *text,
@@ -266,13 +318,14 @@ int journal_batch_store(struct journal *journal, const char *consumer,
 
 /* The last row that may go: of the next max_rows, all before the first that is too young (the wall
  * clock may have gone back, so age is no order) or that a consumer wants. */
-static int find_purgeable(struct journal *journal, int64_t keep_after_wall_ms, int64_t max_rows,
-                          int64_t *out, struct err *err)
+static int find_purgeable(struct journal *journal, int64_t keep_after_wall_ms,
+                          int64_t heard_after_wall_ms, int64_t max_rows, int64_t *out,
+                          struct err *err)
 {
     const struct journal_info *info = &journal->info;
     sqlite3_stmt *younger = journal->statements[QJ_CHANGE_YOUNGER];
     int64_t count, upto;
-    int code = get_least(journal, &count, &upto, err);
+    int code = get_least(journal, heard_after_wall_ms, &count, &upto, err);
     if (code)
         return code;
     if (max_rows < upto - info->floor_seq)
@@ -329,12 +382,13 @@ static int give_back_pages(struct journal *journal, struct err *err)
     return journal_end(journal, code, err);
 }
 
-int journal_purge(struct journal *journal, int64_t keep_after_wall_ms, int64_t max_rows,
-                  int64_t *purged, struct err *err)
+int journal_purge(struct journal *journal, int64_t keep_after_wall_ms, int64_t heard_after_wall_ms,
+                  int64_t max_rows, int64_t *purged, struct err *err)
 {
     int64_t floor = journal->info.floor_seq, upto;
     uint64_t sum = 0;
-    int code = find_purgeable(journal, keep_after_wall_ms, max_rows, &upto, err);
+    int code =
+        find_purgeable(journal, keep_after_wall_ms, heard_after_wall_ms, max_rows, &upto, err);
     if (code)
         return code;
     if (upto > floor) {

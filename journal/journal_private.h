@@ -43,5 +43,8 @@ int journal_check(struct journal *journal, struct err *err);
 int journal_hold(struct journal *journal, const char *name, int64_t held, int64_t released,
                  struct err *err);
 int journal_get_acked(struct journal *journal, const char *name, int64_t *out, struct err *err);
+/* The orders that are a reader's. */
+int journal_reader_do(struct journal *journal, const struct journal_order *order, int64_t wall_ms,
+                      struct err *err);
 
 #endif

@@ -305,6 +305,10 @@ int journal_resync(struct journal *journal, const struct journal_order *order, i
         return take_new_id(journal, err);
     case JOURNAL_CHECK:
         return journal_check(journal, err);
+    case JOURNAL_READER_ADD:
+    case JOURNAL_READER_ACK:
+    case JOURNAL_READER_REMOVE:
+        return journal_reader_do(journal, order, wall_ms, err);
     }
     return err_set(err, ERR_INVALID, 0, "journal '%s': unknown order", journal->sql.path);
 }

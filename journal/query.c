@@ -63,15 +63,21 @@ const char *const query_journal[QJ_COUNT] = {
     [QJ_CHANGE_YOUNGER] = "SELECT seq FROM change WHERE seq>?1 AND seq<=?2 AND time>=?3"
                           " ORDER BY seq LIMIT 1",
     [QJ_CHANGE_DELETE] = "DELETE FROM change WHERE seq<=?1",
-    [QJ_CONSUMER_INSERT] = "INSERT INTO consumer(name,acked,acked_ms,error,error_ms)"
-                           " VALUES(?1,?2,0,'',0)",
+    [QJ_CONSUMER_INSERT] = "INSERT INTO consumer(name,acked,acked_ms,error,error_ms,kind,since_ms)"
+                           " VALUES(?1,?2,0,'',0,?3,?4)",
     [QJ_CONSUMER_DELETE] = "DELETE FROM consumer WHERE name=?1",
-    [QJ_CONSUMER_ACKED] = "SELECT acked FROM consumer WHERE name=?1",
+    [QJ_CONSUMER_ACKED] = "SELECT acked,kind FROM consumer WHERE name=?1",
     [QJ_CONSUMER_ACK] = "UPDATE consumer SET acked=?2,acked_ms=?3 WHERE name=?1",
     [QJ_CONSUMER_ERROR] = "UPDATE consumer SET error=?2,error_ms=?3 WHERE name=?1",
-    /* What comes before a snapshot is not wanted any more, what comes after it is. */
-    [QJ_CONSUMER_LEAST] = "SELECT count(*),min(coalesce(s.seq,c.acked)) FROM consumer c"
-                          " LEFT JOIN snapshot s ON s.consumer=c.name",
+    /* What comes before a snapshot is not wanted any more, what comes after it is. A reader counts
+     * that was heard of since ?1 or has nothing waiting from before, unless it lost rows already:
+     * else the youngest of them would be kept for it for ever. */
+    [QJ_CONSUMER_LEAST] =
+        "SELECT count(*),min(coalesce(s.seq,c.acked)) FROM consumer c"
+        " LEFT JOIN snapshot s ON s.consumer=c.name"
+        " WHERE c.kind=1 OR max(c.acked_ms,c.since_ms)>=?1"
+        " OR (c.acked>=(SELECT floor_seq FROM meta)"
+        " AND (SELECT time FROM change WHERE seq>c.acked ORDER BY seq LIMIT 1)>=?1)",
     [QJ_BATCH_STORE] = "INSERT OR REPLACE INTO batch(consumer,epoch,first,last,prev_sum,last_sum,"
                        "rows,gzip,newest,tree_sum,digest,body,gen,part)"
                        " VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14)",
@@ -108,7 +114,7 @@ const char *const query_reader[QR_COUNT] = {
     [QR_SUM] = "SELECT sum FROM change WHERE seq=?1",
     [QR_CONSUMERS] = "SELECT name,acked,acked_ms,(SELECT time FROM change WHERE seq>acked"
                      " ORDER BY seq LIMIT 1),error,error_ms,b.first,b.last,s.entries,s.sent"
-                     ",held,released"
+                     ",held,released,kind,since_ms"
                      " FROM consumer c LEFT JOIN batch b ON b.consumer=c.name"
                      " LEFT JOIN snapshot s ON s.consumer=c.name ORDER BY name",
     [QR_BRAKE] = "SELECT coalesce(sum(entries),0) FROM brake WHERE consumer=?1 AND time>=?2"

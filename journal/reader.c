@@ -299,7 +299,11 @@ int reader_consumers(struct reader *reader,
             .held = sqlite3_column_int64(select, 10),
             .released = sqlite3_column_int64(select, 11),
             .snapshot_entries = -1,
+            .kind = (enum journal_consumer)sqlite3_column_int(select, 12),
+            .heard_ms = sqlite3_column_int64(select, 13),
         };
+        if (consumer.acked_ms > consumer.heard_ms)
+            consumer.heard_ms = consumer.acked_ms;
         if (sqlite3_column_type(select, 8) != SQLITE_NULL) {
             consumer.snapshot_entries = sqlite3_column_int64(select, 8);
             consumer.snapshot_sent = sqlite3_column_int64(select, 9);

@@ -48,6 +48,8 @@ struct reader_consumer {
     int64_t released;                /* rows up to this one pass the brake */
     int64_t snapshot_entries;        /* of the snapshot on its way to it, -1 none */
     int64_t snapshot_sent;           /* of these acknowledged */
+    enum journal_consumer kind;
+    int64_t heard_ms; /* of a reader: wall time of when it was added or acknowledged last */
 };
 int reader_consumers(struct reader *reader,
                      int (*visit)(void *ctx, const struct reader_consumer *consumer), void *ctx,

@@ -41,9 +41,25 @@
                              " flags&1 AS partial, flags>>1&1 AS replaced, flags>>4&1 AS ignored," \
                              " CASE WHEN kind=7 THEN " GAP_STATE " END AS state, " REASON_NAME     \
                              " AS reason, epoch" more " FROM change;"
-#define VIEW_PENDING                                                                               \
+#define VIEW_PENDING(which)                                                                        \
     "CREATE VIEW v_pending AS SELECT * FROM v_changes"                                             \
-    " WHERE seq>(SELECT min(acked) FROM consumer);"
+    " WHERE seq>(SELECT min(acked) FROM consumer" which ");"
+#define VIEW_CONSUMERS(more)                                                                       \
+    "CREATE VIEW v_consumers AS SELECT c.name AS name, c.acked AS acked,"                          \
+    " CASE WHEN c.acked_ms THEN " TIME_MS(                                                         \
+        "c.acked_ms") " END AS acked_time,"                                                        \
+                      " max((SELECT floor_seq FROM meta),(SELECT coalesce(max(seq),0) FROM "       \
+                      "change))-c.acked"                                                           \
+                      " AS pending,"                                                               \
+                      " (SELECT " TIME_MS(                                                         \
+                          "time") " FROM change WHERE seq>c.acked ORDER BY seq LIMIT 1)"           \
+                                  " AS oldest_pending,"                                            \
+                                  " b.first AS batch_first, b.last AS batch_last, "                \
+                                  "nullif(c.error,'') AS error,"                                   \
+                                  " CASE WHEN c.error_ms THEN " TIME_MS(                           \
+                                      "c.error_ms") " END AS error_time" more                      \
+                                                    " FROM consumer c LEFT JOIN batch b ON "       \
+                                                    "b.consumer=c.name;"
 
 static const char journal_1[] =
     /* One row. The root directory is id 0 and has no row in `entry`; its identity is here. */
@@ -100,98 +116,78 @@ static const char journal_1[] =
     " prev_sum INTEGER NOT NULL, last_sum INTEGER NOT NULL, rows INTEGER NOT NULL,"
     " gzip INTEGER NOT NULL, newest INTEGER NOT NULL, tree_sum INTEGER NOT NULL,"
     " digest BLOB NOT NULL, body BLOB NOT NULL"
-    ") STRICT;" VIEW_CHANGES("") VIEW_PENDING
-    "CREATE VIEW v_consumers AS SELECT c.name AS name, c.acked AS acked,"
-    " CASE WHEN c.acked_ms THEN " TIME_MS(
-        "c.acked_ms") " END AS acked_time,"
-                      " max((SELECT floor_seq FROM meta),(SELECT "
-                      "coalesce(max(seq),0) FROM change))-c.acked"
-                      " AS pending,"
-                      " (SELECT " TIME_MS(
-                          "time") " FROM change WHERE seq>c.acked ORDER "
-                                  "BY seq LIMIT 1)"
-                                  " AS oldest_pending,"
-                                  " b.first AS batch_first, b.last AS "
-                                  "batch_last, nullif(c.error,'') AS "
-                                  "error,"
-                                  " CASE WHEN c.error_ms THEN " TIME_MS(
-                                      "c.error_ms") " END AS error_time"
-                                                    " FROM consumer c "
-                                                    "LEFT JOIN batch b ON "
-                                                    "b.consumer=c.name;"
-                                                    "CREATE VIEW v_gaps "
-                                                    "AS SELECT "
-                                                    "seq," TIME_MS(
-                                                        "time") " AS "
-                                                                "time"
-                                                                "," GAP_STATE " AS "
-                                                                "state"
-                                                                "," REASON_NAME " AS "
-                                                                "reason "
-                                                                "FROM "
-                                                                "change "
-                                                                "WHERE "
-                                                                "kind=7;"
-                                                                "CREATE "
-                                                                "VIEW "
-                                                                "v_tree "
-                                                                "AS WITH "
-                                                                "RECURSIVE"
-                                                                " d(id,"
-                                                                "path) AS "
-                                                                "(SELECT "
-                                                                "0,'' "
-                                                                "UNION ALL"
-                                                                " SELECT "
-                                                                "e.id, "
-                                                                "d.path||"
-                                                                "CAST(e."
-                                                                "name AS "
-                                                                "TEXT)||'/"
-                                                                "' FROM d "
-                                                                "CROSS "
-                                                                "JOIN "
-                                                                "entry e "
-                                                                "ON "
-                                                                "e.parent="
-                                                                "d.id"
-                                                                " WHERE "
-                                                                "e.type=2)"
-                                                                " SELECT "
-                                                                "d.path||"
-                                                                "CAST(e."
-                                                                "name AS "
-                                                                "TEXT) AS "
-                                                                "path"
-                                                                "," TYPE_NAME " AS type,"
-                                                                " CASE "
-                                                                "WHEN "
-                                                                "type=1 "
-                                                                "THEN "
-                                                                "size END "
-                                                                "AS size,"
-                                                                " CASE "
-                                                                "WHEN "
-                                                                "type=1 "
-                                                                "THEN"
-                                                                " " TIME_NS(
-                                                                    "mtim"
-                                                                    "e") " END AS mtime,"
-                                                                         " CASE WHEN type!=3 THEN "
-                                                                         "printf('%04o',mode) END "
-                                                                         "AS mode,"
-                                                                         " CAST(target AS TEXT) AS "
-                                                                         "target, e.id AS id, "
-                                                                         "e.parent AS parent, "
-                                                                         "e.ino AS ino"
-                                                                         " FROM d CROSS JOIN entry "
-                                                                         "e ON e.parent=d.id;";
+    ") STRICT;" VIEW_CHANGES("") VIEW_PENDING("")
+        VIEW_CONSUMERS("") "CREATE VIEW v_gaps "
+                           "AS SELECT "
+                           "seq," TIME_MS("time") " AS "
+                                                  "time"
+                                                  "," GAP_STATE " AS "
+                                                  "state"
+                                                  "," REASON_NAME " AS "
+                                                  "reason "
+                                                  "FROM "
+                                                  "change "
+                                                  "WHERE "
+                                                  "kind=7;"
+                                                  "CREATE "
+                                                  "VIEW "
+                                                  "v_tree "
+                                                  "AS WITH "
+                                                  "RECURSIVE"
+                                                  " d(id,"
+                                                  "path) AS "
+                                                  "(SELECT "
+                                                  "0,'' "
+                                                  "UNION ALL"
+                                                  " SELECT "
+                                                  "e.id, "
+                                                  "d.path||"
+                                                  "CAST(e."
+                                                  "name AS "
+                                                  "TEXT)||'/"
+                                                  "' FROM d "
+                                                  "CROSS "
+                                                  "JOIN "
+                                                  "entry e "
+                                                  "ON "
+                                                  "e.parent="
+                                                  "d.id"
+                                                  " WHERE "
+                                                  "e.type=2)"
+                                                  " SELECT "
+                                                  "d.path||"
+                                                  "CAST(e."
+                                                  "name AS "
+                                                  "TEXT) AS "
+                                                  "path"
+                                                  "," TYPE_NAME " AS type,"
+                                                  " CASE "
+                                                  "WHEN "
+                                                  "type=1 "
+                                                  "THEN "
+                                                  "size END "
+                                                  "AS size,"
+                                                  " CASE "
+                                                  "WHEN "
+                                                  "type=1 "
+                                                  "THEN"
+                                                  " " TIME_NS("mtim"
+                                                              "e") " END AS mtime,"
+                                                                   " CASE WHEN type!=3 THEN "
+                                                                   "printf('%04o',mode) END "
+                                                                   "AS mode,"
+                                                                   " CAST(target AS TEXT) AS "
+                                                                   "target, e.id AS id, "
+                                                                   "e.parent AS parent, "
+                                                                   "e.ino AS ino"
+                                                                   " FROM d CROSS JOIN entry "
+                                                                   "e ON e.parent=d.id;";
 
 /* Who did it: absent where that is not known, as in every row until then, whose sums stay valid. */
 static const char journal_2[] = "ALTER TABLE change ADD COLUMN pid INTEGER;"
                                 "ALTER TABLE change ADD COLUMN program BLOB;"
                                 "DROP VIEW v_pending; DROP VIEW v_changes;" VIEW_CHANGES(
-                                    ", pid, CAST(program AS TEXT) AS program") VIEW_PENDING;
+                                    ", pid, CAST(program AS TEXT) AS program") VIEW_PENDING("");
 
 static const char journal_3[] =
     /* Rows after this one are of the present epoch; before it lies what was when the journal was
@@ -215,7 +211,8 @@ static const char journal_3[] =
     ") STRICT;";
 
 static const char journal_4[] =
-    /* Not 0: the mass-delete brake holds this consumer at that row. Rows up to `released` may go. */
+    /* Not 0: the mass-delete brake holds this consumer at that row. Rows up to `released` may go.
+     */
     "ALTER TABLE consumer ADD COLUMN held INTEGER NOT NULL DEFAULT 0;"
     "ALTER TABLE consumer ADD COLUMN released INTEGER NOT NULL DEFAULT 0;"
     "CREATE TABLE brake(" /* entries deleted by the batches of late */
@@ -223,7 +220,16 @@ static const char journal_4[] =
     " entries INTEGER NOT NULL, PRIMARY KEY(consumer,last)"
     ") STRICT, WITHOUT ROWID;";
 
-static const char *const journal_steps[] = {journal_1, journal_2, journal_3, journal_4};
+static const char journal_5[] =
+    "ALTER TABLE consumer ADD COLUMN kind INTEGER NOT NULL DEFAULT 1;" /* enum journal_consumer */
+    "ALTER TABLE consumer ADD COLUMN since_ms INTEGER NOT NULL DEFAULT 0;" /* a reader's beginning
+                                                                            */
+    "DROP VIEW v_pending; DROP VIEW v_consumers;"
+    /* What servers wait for: a reader that is slow is no fault of the delivery. */
+    VIEW_PENDING(" WHERE kind=1")
+        VIEW_CONSUMERS(", CASE c.kind WHEN 1 THEN 'upload' WHEN 2 THEN 'reader' END AS kind");
+
+static const char *const journal_steps[] = {journal_1, journal_2, journal_3, journal_4, journal_5};
 
 const struct schema schema_journal = {SCHEMA_JOURNAL_ID, journal_steps, ARRAY_LEN(journal_steps)};
 

@@ -187,17 +187,21 @@ void delivery_succeed(struct delivery *delivery)
     delivery_report(delivery, "");
 }
 
+enum { CONSUMER_FOUND = 1, CONSUMER_FOREIGN };
+
 static int take_consumer(void *ctx, const struct reader_consumer *consumer)
 {
     struct delivery *delivery = ctx;
     if (strcmp(consumer->name, delivery->shared->config->name) != 0)
         return 0;
+    if (consumer->kind != JOURNAL_UPLOAD)
+        return CONSUMER_FOREIGN;
     delivery->acked = consumer->acked;
     delivery->batch_last = consumer->batch_last;
     delivery->held = consumer->held;
     delivery->released = consumer->released;
     (void)snprintf(delivery->reported, sizeof delivery->reported, "%s", consumer->error);
-    return 1;
+    return CONSUMER_FOUND;
 }
 
 /* A journal that was moved aside after a corruption leaves us with a file that nobody writes any
@@ -241,6 +245,10 @@ static int refresh(struct delivery *delivery, struct err *err)
     if (code == 0)
         return err_set(err, ERR_NOTFOUND, 0, "consumer '%s' is not registered",
                        delivery->shared->config->name);
+    if (code == CONSUMER_FOREIGN)
+        return err_set(err, ERR_EXISTS, 0,
+                       "a reader of the journal has this upload's name; remove it with 'spoor "
+                       "consumer remove', or name the upload otherwise");
     code =
         reader_snapshot(delivery->reader, delivery->shared->config->name, &delivery->snapshot, err);
     if (code != ERR_NOTFOUND)

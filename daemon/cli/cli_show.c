@@ -19,6 +19,7 @@
 struct consumer_list {
     struct reader_consumer *items; /* JOURNAL_CONSUMERS_MAX of them */
     size_t count;
+    bool uploads_only;
 };
 
 struct show_job {
@@ -36,6 +37,8 @@ struct show_job {
 static int add_consumer(void *ctx, const struct reader_consumer *consumer)
 {
     struct consumer_list *list = ctx;
+    if (list->uploads_only && consumer->kind != JOURNAL_UPLOAD)
+        return 0; /* a slow reader is no fault of the delivery */
     if (list->count < JOURNAL_CONSUMERS_MAX)
         list->items[list->count++] = *consumer;
     return 0;
@@ -155,9 +158,11 @@ static int show_row(void *ctx, const struct change *change)
 }
 
 /* Everything a command needs; false with *code set when something is missing. */
-static bool job_open(struct show_job *job, const struct cli *cli, struct config *config, int *code)
+static bool job_open(struct show_job *job, const struct cli *cli, struct config *config,
+                     bool uploads_only, int *code)
 {
     *job = (struct show_job){.cli = cli, .colour = cli_is_terminal(), .rows_left = cli->count};
+    job->consumers.uploads_only = uploads_only;
     buf_init(&job->out, RENDER_OUT_MAX);
     job->folder = cli_pick_folder(cli, config, code);
     if (!job->folder)
@@ -222,7 +227,7 @@ int cli_show(const struct cli *cli)
         return code;
     struct show_job job;
     struct err err;
-    if (job_open(&job, cli, config, &code))
+    if (job_open(&job, cli, config, false, &code))
         code = show_seq(&job, seq, &err) ? cli_fail_reading(config, job.folder, &err)
                                          : render_flush(&job.out, true);
     job_close(&job);
@@ -318,7 +323,7 @@ int cli_pending(const struct cli *cli)
         return code;
     struct show_job job;
     struct err err;
-    if (job_open(&job, cli, config, &code)) {
+    if (job_open(&job, cli, config, true, &code)) {
         code = run_pending(&job, &err) ? cli_fail_reading(config, job.folder, &err) : job.code;
         if (!code)
             code = render_flush(&job.out, true);

@@ -112,8 +112,11 @@ static int resync(struct folder *folder, const struct journal_order *order, stru
                  "what they had under the old one",
                  folder->config->name, info->id);
         folder->notify.changed(folder->notify.ctx);
+    } else if (order->what == JOURNAL_READER_REMOVE) {
+        rc = folder_apply_consumers(folder, err); /* an upload may have waited for its name */
+        folder->notify.changed(folder->notify.ctx);
     }
-    return 0;
+    return rc;
 }
 
 static void serve(struct folder *folder, struct folder_request *request)

@@ -89,6 +89,9 @@ struct stale {
 static int find_stale(void *ctx, const struct reader_consumer *consumer)
 {
     struct stale *stale = ctx;
+    if (consumer->kind == JOURNAL_READER) {
+        return 0; /* nobody configures it */
+    }
     for (size_t i = 0; i < stale->folder->consumer_count; i++) {
         if (strcmp(stale->folder->consumers[i], consumer->name) == 0) {
             return 0;
@@ -100,8 +103,19 @@ static int find_stale(void *ctx, const struct reader_consumer *consumer)
     return 0;
 }
 
-/* The consumers of the configuration, and no others: one that is gone would keep rows for ever. */
-static int apply_consumers(struct folder *folder, struct err *err)
+/* An upload whose name a reader has gets nothing until that is gone; all else goes on. */
+static int add_upload(struct folder *folder, const char *name, struct err *err)
+{
+    int rc = journal_consumer_add(folder->journal, name, 0, err);
+    if (rc == ERR_EXISTS) {
+        log_error("folder '%s': %s", folder->config->name, err->text);
+        rc = 0;
+    }
+    return rc;
+}
+
+/* The uploads of the configuration, and no others: one that is gone would keep rows for ever. */
+int folder_apply_consumers(struct folder *folder, struct err *err)
 {
     struct reader *reader = NULL;
     int rc = reader_open(folder->dir, &reader, err);
@@ -116,7 +130,7 @@ static int apply_consumers(struct folder *folder, struct err *err)
         rc = journal_consumer_remove(folder->journal, stale->names[i], err);
     }
     for (size_t i = 0; rc == 0 && i < folder->consumer_count; i++) {
-        rc = journal_consumer_add(folder->journal, folder->consumers[i], 0, err);
+        rc = add_upload(folder, folder->consumers[i], err);
     }
     free(stale);
     reader_close(reader);
@@ -200,7 +214,7 @@ int folder_open_parts(struct folder *folder, struct err *err)
         rc = rc ? rc : open_journal(folder, err);
     }
     folder->suspect = folder->suspect && rc != 0;
-    rc = rc ? rc : apply_consumers(folder, err);
+    rc = rc ? rc : folder_apply_consumers(folder, err);
     rc = rc ? rc : rules_new(&folder->config->ignore, &folder->rules, err);
     rc = rc ? rc : disk_linux_open(folder->config->path, folder->watch, &folder->disk, err);
     if (rc != 0) {

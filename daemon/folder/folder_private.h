@@ -149,6 +149,8 @@ int folder_find_inodes(struct folder *folder, struct err *err);
 int folder_open_parts(struct folder *folder, struct err *err);
 /* Does what folder_doubt() asks for; ERR_CORRUPT when the doubt was right. */
 int folder_settle_doubt(struct folder *folder, struct err *err);
+/* The journal's uploads become those of the configuration. */
+int folder_apply_consumers(struct folder *folder, struct err *err);
 /* From any half-open state. */
 void folder_close_parts(struct folder *folder);
 /* Is the folder there, and is it the one that is journaled? 0, or why not. */

@@ -392,8 +392,13 @@ static bool step_purge(struct folder *folder)
     if (folder->config->retention_forever || now < folder->purge_not_before_ns) {
         return true;
     }
-    int64_t keep_after = clock_wall_ms() - folder->config->retention_ns / CLOCK_NS_PER_MS;
-    if (journal_purge(folder->journal, keep_after, PURGE_ROWS, &purged, &err) != 0) {
+    const struct config_folder *config = folder->config;
+    int64_t now_ms = clock_wall_ms();
+    int64_t keep_after = now_ms - config->retention_ns / CLOCK_NS_PER_MS;
+    int64_t heard_after = config->consumer_expiry_forever
+                              ? INT64_MIN
+                              : now_ms - config->consumer_expiry_ns / CLOCK_NS_PER_MS;
+    if (journal_purge(folder->journal, keep_after, heard_after, PURGE_ROWS, &purged, &err) != 0) {
         fail(folder, &err);
         return false;
     }

@@ -113,6 +113,7 @@ static void put_first_schema(struct box *box)
                               SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, NULL),
                      0);
     assert_int_equal(sql_exec(&sql, text.data, &box->err), 0);
+    assert_int_equal(sql_exec(&sql, "INSERT INTO consumer VALUES('up',6,1,'',0)", &box->err), 0);
     sql_close(&sql);
     buf_deinit(&text);
 }
@@ -137,6 +138,8 @@ static void test_first_schema_is_brought_up_to_date(void **state)
     assert_string_equal(box_select(&box, "SELECT kind||path FROM v_pending UNION SELECT "
                                          "kind||path||ifnull(pid,'-') FROM v_changes WHERE seq=1"),
                         "created-");
+    /* Whoever was registered then was an upload. */
+    assert_string_equal(box_select(&box, "SELECT name||acked||kind FROM v_consumers"), "up6upload");
     /* And rows with an actor follow. */
     struct edit edit = {.kind = CHANGE_CREATE,
                         .type = ENTRY_DIR,

@@ -152,9 +152,97 @@ static void test_batch_survives(void **state)
 static int64_t purge(struct box *box, int64_t keep_after_ms, int64_t max_rows)
 {
     int64_t purged = -1;
-    if (journal_purge(box->journal, keep_after_ms, max_rows, &purged, &box->err) != 0)
+    if (journal_purge(box->journal, keep_after_ms, INT64_MIN, max_rows, &purged, &box->err) != 0)
         fail_msg("%s", box->err.text);
     return purged;
+}
+
+static int order(struct box *box, enum journal_resync what, const char *name, int64_t value,
+                 int64_t wall_ms)
+{
+    const struct journal_order order = {what, name, value};
+    return journal_resync(box->journal, &order, wall_ms, &box->err);
+}
+
+static void test_readers(void **state)
+{
+    (void)state;
+    struct box box;
+    box_open(&box);
+    box_fill(&box); /* six rows */
+    assert_int_equal(journal_consumer_add(box.journal, "up", 0, NULL), 0);
+    assert_int_equal(order(&box, JOURNAL_READER_ADD, "up", 0, 10), ERR_EXISTS);
+    assert_int_equal(order(&box, JOURNAL_READER_ACK, "up", 1, 10), ERR_NOTFOUND);
+    assert_int_equal(order(&box, JOURNAL_READER_REMOVE, "up", 0, 10), ERR_NOTFOUND);
+    assert_int_equal(only_consumer(&box).acked, 0); /* the upload is as it was */
+    assert_int_equal(only_consumer(&box).kind, JOURNAL_UPLOAD);
+    assert_int_equal(journal_consumer_remove(box.journal, "up", NULL), 0);
+
+    assert_int_equal(order(&box, JOURNAL_READER_ACK, "me", 1, 10), ERR_NOTFOUND);
+    assert_int_equal(order(&box, JOURNAL_READER_ADD, "me", 0, 10), 0);
+    assert_int_equal(order(&box, JOURNAL_READER_ADD, "me", 0, 11), ERR_EXISTS);
+    assert_int_equal(order(&box, JOURNAL_READER_ADD, "", 0, 11), ERR_INVALID);
+    assert_int_equal(journal_consumer_add(box.journal, "me", 0, &box.err), ERR_EXISTS);
+    struct reader_consumer me = only_consumer(&box);
+    assert_int_equal(me.kind, JOURNAL_READER);
+    assert_true(me.acked == 0 && me.acked_ms == 0 && me.heard_ms == 10);
+    assert_int_equal(order(&box, JOURNAL_READER_ACK, "me", 4, 20), 0);
+    assert_int_equal(order(&box, JOURNAL_READER_ACK, "me", 4, 30), 0); /* as a sign of life */
+    assert_int_equal(order(&box, JOURNAL_READER_ACK, "me", 3, 40), ERR_INVALID);
+    assert_int_equal(order(&box, JOURNAL_READER_ACK, "me", 7, 40), ERR_INVALID);
+    box_reopen(&box);
+    me = only_consumer(&box);
+    assert_true(me.kind == JOURNAL_READER && me.acked == 4 && me.heard_ms == 30);
+    assert_string_equal(box_select(&box, "SELECT kind||pending FROM v_consumers"), "reader2");
+    assert_string_equal(box_select(&box, "SELECT count(*) FROM v_pending"), "0"); /* no upload */
+    assert_int_equal(order(&box, JOURNAL_READER_REMOVE, "me", 0, 50), 0);
+    assert_int_equal(order(&box, JOURNAL_READER_REMOVE, "me", 0, 50), ERR_NOTFOUND);
+    assert_int_equal(purge(&box, INT64_MAX, 2), 2);
+    assert_int_equal(order(&box, JOURNAL_READER_ADD, "me", 0, 60), 0);
+    assert_int_equal(only_consumer(&box).acked, 2); /* all that is kept, and no gap */
+    box_close(&box);
+}
+
+static int64_t purge_heard(struct box *box, int64_t heard_after_ms)
+{
+    int64_t purged = -1;
+    if (journal_purge(box->journal, INT64_MAX, heard_after_ms, 100, &purged, &box->err) != 0)
+        fail_msg("%s", box->err.text);
+    return purged;
+}
+
+static void test_readers_expire(void **state)
+{
+    (void)state;
+    struct box box;
+    box_open(&box);
+    for (int i = 0; i < 5; i++) {
+        char name[16];
+        (void)snprintf(name, sizeof name, "f%d", i); /* fits */
+        box_create(&box, name, ENTRY_FILE);
+        (void)box_commit(&box); /* five rows, a second apart */
+    }
+    int64_t first_ms = box.wall_ms - 5000;
+    assert_int_equal(order(&box, JOURNAL_READER_ADD, "me", 0, first_ms + 1500), 0);
+    assert_int_equal(purge_heard(&box, INT64_MIN), 0);       /* for ever */
+    assert_int_equal(purge_heard(&box, first_ms + 1500), 0); /* it was heard of */
+    assert_int_equal(order(&box, JOURNAL_READER_ACK, "me", 2, first_ms + 2500), 0);
+    assert_int_equal(purge_heard(&box, INT64_MIN), 2);
+    /* Long silent, but nothing has waited for it since before then: row 3 is as young. */
+    assert_int_equal(order(&box, JOURNAL_READER_ACK, "me", 2, first_ms + 100), 0);
+    assert_int_equal(purge_heard(&box, first_ms + 2000), 0);
+    /* It is given up, and what comes later is not kept for it either, young as it is. */
+    int64_t purged = -1;
+    assert_int_equal(journal_purge(box.journal, INT64_MAX, first_ms + 2001, 1, &purged, &box.err),
+                     0);
+    assert_int_equal(purged, 1);
+    assert_int_equal(purge_heard(&box, first_ms + 2001), 2);
+    /* When it comes back it is waited for again. */
+    assert_int_equal(order(&box, JOURNAL_READER_ACK, "me", 5, first_ms + 9000), 0);
+    box_create(&box, "more", ENTRY_FILE);
+    assert_int_equal(box_commit(&box), 6);
+    assert_int_equal(purge_heard(&box, first_ms + 9000), 0);
+    box_close(&box);
 }
 
 static void test_purge(void **state)
@@ -333,6 +421,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_consumers),
         cmocka_unit_test(test_batch_survives),
+        cmocka_unit_test(test_readers),
+        cmocka_unit_test(test_readers_expire),
         cmocka_unit_test(test_purge),
         cmocka_unit_test(test_purge_stops_at_a_young_row),
         cmocka_unit_test(test_purge_gives_pages_back),

@@ -148,7 +148,7 @@ static int step_close(struct life *life)
 static int step_purge(struct life *life)
 {
     int64_t purged;
-    return journal_purge(life->box.journal, INT64_MAX, 1000, &purged, &life->box.err);
+    return journal_purge(life->box.journal, INT64_MAX, INT64_MIN, 1000, &purged, &life->box.err);
 }
 
 static int (*const steps[])(struct life *life) = {
