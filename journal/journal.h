@@ -118,7 +118,8 @@ struct journal_batch {
      * snapshot's entries from 1, and prev_sum, last_sum and tree_sum mean nothing. */
     int64_t gen, part;
 };
-#define JOURNAL_BRAKE_KEPT_MS (24 * 3600 * INT64_C(1000)) /* deletes are remembered so long */
+#define JOURNAL_QUARANTINE_MAX 10000                       /* rows set aside, of one consumer */
+#define JOURNAL_BRAKE_KEPT_MS  (24 * 3600 * INT64_C(1000)) /* deletes are remembered so long */
 int journal_batch_store(struct journal *journal, const char *consumer,
                         const struct journal_batch *batch, struct err *err);
 
@@ -151,6 +152,15 @@ enum journal_resync {
     JOURNAL_HOLD,
     /* Every row there is by now may go, and what was deleted of late counts no more. */
     JOURNAL_RELEASE,
+    /* The stored batch, a single row that the server refuses with `status` and `text`, is set aside
+     * and acknowledged: a log goes on without it. ERR_LIMIT: JOURNAL_QUARANTINE_MAX are. */
+    JOURNAL_QUARANTINE,
+    /* What is set aside of row `value` (0: all) is to be sent once more, */
+    JOURNAL_RETRY,
+    /* was refused again, with `status` and `text`, */
+    JOURNAL_REFUSED,
+    /* or is forgotten: delivered, or given up. */
+    JOURNAL_DROP,
     /* Of the journal, not of one consumer: its next rows are of a new epoch, above `value`. For
      * when another history with the present one's name is about: every replica then gets a
      * snapshot. */
@@ -172,6 +182,8 @@ struct journal_order {
     enum journal_resync what;
     const char *consumer;
     int64_t value;
+    int status;       /* of an answer, where `what` says so */
+    const char *text; /* likewise */
 };
 int journal_resync(struct journal *journal, const struct journal_order *order, int64_t wall_ms,
                    struct err *err);

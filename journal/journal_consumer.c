@@ -130,6 +130,11 @@ int journal_consumer_remove(struct journal *journal, const char *name, struct er
     if (code == 0)
         code = forget_deletes(journal, name, 0, 0, err);
     if (code == 0) {
+        sql_bind_text(journal->statements[QJ_QUARANTINE_DROP], 1, name);
+        sql_bind_i64(journal->statements[QJ_QUARANTINE_DROP], 2, 0);
+        code = run(journal, QJ_QUARANTINE_DROP, err);
+    }
+    if (code == 0) {
         sql_bind_text(journal->statements[QJ_CONSUMER_DELETE], 1, name);
         code = run(journal, QJ_CONSUMER_DELETE, err);
     }
@@ -138,8 +143,8 @@ int journal_consumer_remove(struct journal *journal, const char *name, struct er
     return journal_end(journal, code, err);
 }
 
-static int ack_rows(struct journal *journal, const char *name, int64_t seq, int64_t wall_ms,
-                    struct err *err)
+int journal_ack_rows(struct journal *journal, const char *name, int64_t seq, int64_t wall_ms,
+                     struct err *err)
 {
     sqlite3_stmt *ack = journal->statements[QJ_CONSUMER_ACK];
     sqlite3_stmt *covered = journal->statements[QJ_BATCH_COVERED];
@@ -171,7 +176,7 @@ int journal_ack(struct journal *journal, const char *name, int64_t seq, int64_t 
     for (bool again = false;; again = true) {
         code = journal_begin(journal, err);
         if (code == 0)
-            code = ack_rows(journal, name, seq, wall_ms, err);
+            code = journal_ack_rows(journal, name, seq, wall_ms, err);
         if (code == 0)
             code = sql_commit(&journal->sql, err);
         if (code != ERR_FULL || again || !reserve_release(journal->dirfd))

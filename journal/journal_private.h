@@ -39,9 +39,15 @@ void journal_note(const struct journal *journal);
 int journal_new_epoch(struct journal *journal, int64_t above, struct err *err);
 int journal_check(struct journal *journal, struct err *err);
 /* What the consumer has acknowledged; ERR_NOTFOUND when there is none of this name. */
+/* JOURNAL_QUARANTINE, JOURNAL_RETRY, JOURNAL_REFUSED and JOURNAL_DROP. */
+int journal_quarantine(struct journal *journal, const struct journal_order *order, int64_t wall_ms,
+                       struct err *err);
 /* `held` not 0: the brake holds at that row; 0: released up to row `released`. */
 int journal_hold(struct journal *journal, const char *name, int64_t held, int64_t released,
                  struct err *err);
+/* Within a transaction: what journal_ack() does. */
+int journal_ack_rows(struct journal *journal, const char *name, int64_t seq, int64_t wall_ms,
+                     struct err *err);
 int journal_get_acked(struct journal *journal, const char *name, int64_t *out, struct err *err);
 /* The orders that are a reader's. */
 int journal_reader_do(struct journal *journal, const struct journal_order *order, int64_t wall_ms,

@@ -295,6 +295,11 @@ int journal_resync(struct journal *journal, const struct journal_order *order, i
         return begin_snapshot(journal, order, wall_ms, err);
     case JOURNAL_PART:
         return take_part(journal, order, err);
+    case JOURNAL_QUARANTINE:
+    case JOURNAL_RETRY:
+    case JOURNAL_REFUSED:
+    case JOURNAL_DROP:
+        return journal_quarantine(journal, order, wall_ms, err);
     case JOURNAL_HOLD:
         return journal_hold(journal, order->consumer, order->value, 0, err);
     case JOURNAL_RELEASE:

@@ -87,6 +87,18 @@ const char *const query_journal[QJ_COUNT] = {
     [QJ_CONSUMER_HOLD] = "UPDATE consumer SET held=?2,released=max(released,?3) WHERE name=?1",
     [QJ_BRAKE_ADD] = "INSERT INTO brake(consumer,last,time,entries) VALUES(?1,?2,?3,?4)",
     [QJ_BRAKE_FORGET] = "DELETE FROM brake WHERE consumer=?1 AND (last>=?2 OR time<?3)",
+    [QJ_QUARANTINE_COUNT] = "SELECT count(*) FROM quarantine WHERE consumer=?1",
+    [QJ_QUARANTINE_ADD] = "INSERT OR REPLACE INTO quarantine(consumer,epoch,first,last,prev_sum,"
+                          "last_sum,gzip,digest,body,time,status,answer,retry) SELECT consumer,"
+                          "epoch,first,last,prev_sum,last_sum,gzip,digest,body,?2,?3,?4,0 FROM "
+                          "batch WHERE consumer=?1",
+    /* ?2 is a row, or 0 for all */
+    [QJ_QUARANTINE_RETRY] =
+        "UPDATE quarantine SET retry=1 WHERE consumer=?1 AND (?2=0 OR ?2 BETWEEN first AND last)",
+    [QJ_QUARANTINE_REFUSED] =
+        "UPDATE quarantine SET retry=0,time=?3,status=?4,answer=?5 WHERE consumer=?1 AND last=?2",
+    [QJ_QUARANTINE_DROP] =
+        "DELETE FROM quarantine WHERE consumer=?1 AND (?2=0 OR ?2 BETWEEN first AND last)",
     [QJ_CONSUMER_REWIND] = "UPDATE consumer SET acked=?2 WHERE name=?1",
     [QJ_SNAPSHOT] = SNAPSHOT_TEXT,
     [QJ_SNAPSHOT_INSERT] = "INSERT INTO snapshot(consumer,gen,epoch,seq,sum,tree_sum,entries,time,"
@@ -115,10 +127,14 @@ const char *const query_reader[QR_COUNT] = {
     [QR_CONSUMERS] = "SELECT name,acked,acked_ms,(SELECT time FROM change WHERE seq>acked"
                      " ORDER BY seq LIMIT 1),error,error_ms,b.first,b.last,s.entries,s.sent"
                      ",held,released,kind,since_ms"
+                     ",(SELECT count(*) FROM quarantine WHERE consumer=c.name)"
+                     ",(SELECT count(*) FROM quarantine WHERE consumer=c.name AND retry=1)"
                      " FROM consumer c LEFT JOIN batch b ON b.consumer=c.name"
                      " LEFT JOIN snapshot s ON s.consumer=c.name ORDER BY name",
     [QR_BRAKE] = "SELECT coalesce(sum(entries),0) FROM brake WHERE consumer=?1 AND time>=?2"
                  " AND last<=(SELECT acked FROM consumer WHERE name=?1)",
+    [QR_QUARANTINE] = "SELECT epoch,first,last,prev_sum,last_sum,gzip,digest,body,time,status,"
+                      "answer,retry FROM quarantine WHERE consumer=?1 ORDER BY epoch,last",
     [QR_BATCH] = "SELECT epoch,first,last,prev_sum,last_sum,rows,gzip,newest,tree_sum,digest,body"
                  ",gen,part FROM batch WHERE consumer=?1",
     [QR_SNAPSHOT] = SNAPSHOT_TEXT,

@@ -298,6 +298,8 @@ int reader_consumers(struct reader *reader,
             .batch_last = sqlite3_column_int64(select, 7),
             .held = sqlite3_column_int64(select, 10),
             .released = sqlite3_column_int64(select, 11),
+            .quarantined = sqlite3_column_int64(select, 14),
+            .retries = sqlite3_column_int64(select, 15),
             .snapshot_entries = -1,
             .kind = (enum journal_consumer)sqlite3_column_int(select, 12),
             .heard_ms = sqlite3_column_int64(select, 13),
@@ -311,6 +313,39 @@ int reader_consumers(struct reader *reader,
         copy_text(consumer.name, sizeof consumer.name, sql_column_bytes(select, 0));
         copy_text(consumer.error, sizeof consumer.error, sql_column_bytes(select, 4));
         code = visit(ctx, &consumer);
+        if (code)
+            break;
+    }
+    (void)sqlite3_reset(select); /* an early end: nothing to report */
+    return code;
+}
+
+int reader_quarantine(struct reader *reader, const char *consumer,
+                      int (*visit)(void *ctx, const struct reader_quarantined *row), void *ctx,
+                      struct err *err)
+{
+    sqlite3_stmt *select = reader->statements[QR_QUARANTINE];
+    int code;
+    sql_bind_text(select, 1, consumer);
+    while ((code = sql_row(&reader->sql, select, err)) == 1) {
+        struct bytes digest = sql_column_bytes(select, 6);
+        struct reader_quarantined row = {
+            .batch = {.epoch = sqlite3_column_int64(select, 0),
+                      .first = sqlite3_column_int64(select, 1),
+                      .last = sqlite3_column_int64(select, 2),
+                      .prev_sum = (uint64_t)sqlite3_column_int64(select, 3),
+                      .last_sum = (uint64_t)sqlite3_column_int64(select, 4),
+                      .rows = 1,
+                      .gzip = sqlite3_column_int(select, 5) != 0,
+                      .body = sql_column_bytes(select, 7)},
+            .time_ms = sqlite3_column_int64(select, 8),
+            .status = sqlite3_column_int(select, 9),
+            .answer = sql_column_bytes(select, 10),
+            .retry = sqlite3_column_int(select, 11) != 0,
+        };
+        if (digest.len == sizeof row.batch.digest)
+            memcpy(row.batch.digest, digest.at, digest.len);
+        code = visit(ctx, &row);
         if (code)
             break;
     }

@@ -46,6 +46,7 @@ struct reader_consumer {
     int64_t batch_first, batch_last; /* in flight, 0 none; of a snapshot its entries */
     int64_t held;                    /* the brake holds it at this row, 0 not */
     int64_t released;                /* rows up to this one pass the brake */
+    int64_t quarantined, retries;    /* rows set aside, and those that are to be sent once more */
     int64_t snapshot_entries;        /* of the snapshot on its way to it, -1 none */
     int64_t snapshot_sent;           /* of these acknowledged */
     enum journal_consumer kind;
@@ -54,6 +55,18 @@ struct reader_consumer {
 int reader_consumers(struct reader *reader,
                      int (*visit)(void *ctx, const struct reader_consumer *consumer), void *ctx,
                      struct err *err);
+/* What is set aside for a consumer, in order, the batch with its body. Bytes live for the call;
+ * nonzero ends the walk and is returned. */
+struct reader_quarantined {
+    struct journal_batch batch;
+    int64_t time_ms; /* of the refusal */
+    int status;
+    struct bytes answer;
+    bool retry; /* to be sent once more */
+};
+int reader_quarantine(struct reader *reader, const char *consumer,
+                      int (*visit)(void *ctx, const struct reader_quarantined *row), void *ctx,
+                      struct err *err);
 /* Entries deleted by this consumer's batches that were formed since then and acknowledged. */
 int reader_brake(struct reader *reader, const char *consumer, int64_t since_ms, int64_t *out,
                  struct err *err);

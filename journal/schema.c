@@ -229,7 +229,19 @@ static const char journal_5[] =
     VIEW_PENDING(" WHERE kind=1")
         VIEW_CONSUMERS(", CASE c.kind WHEN 1 THEN 'upload' WHEN 2 THEN 'reader' END AS kind");
 
-static const char *const journal_steps[] = {journal_1, journal_2, journal_3, journal_4, journal_5};
+static const char journal_6[] =
+    "CREATE TABLE quarantine(" /* rows that a log refused for good, each as the batch that was sent
+                                */
+    " consumer TEXT NOT NULL, epoch INTEGER NOT NULL, first INTEGER NOT NULL,"
+    " last INTEGER NOT NULL, prev_sum INTEGER NOT NULL, last_sum INTEGER NOT NULL,"
+    " gzip INTEGER NOT NULL, digest BLOB NOT NULL, body BLOB NOT NULL,"
+    " time INTEGER NOT NULL, status INTEGER NOT NULL, answer TEXT NOT NULL," /* of the refusal */
+    " retry INTEGER NOT NULL," /* 1: to be sent once more */
+    " PRIMARY KEY(consumer,epoch,last)"
+    ") STRICT, WITHOUT ROWID;";
+
+static const char *const journal_steps[] = {journal_1, journal_2, journal_3,
+                                            journal_4, journal_5, journal_6};
 
 const struct schema schema_journal = {SCHEMA_JOURNAL_ID, journal_steps, ARRAY_LEN(journal_steps)};
 

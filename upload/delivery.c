@@ -63,9 +63,16 @@ void delivery_nudge(struct delivery *delivery, bool retry_now)
         delivery->due_mono_ns = 0;
 }
 
-void delivery_release(struct delivery *delivery)
+bool delivery_wish(struct delivery *delivery, enum journal_resync what, int64_t value)
 {
-    atomic_store(&delivery->release, true);
+    pthread_mutex_lock(&delivery->shared->lock);
+    bool free = !delivery->wished;
+    if (free) {
+        delivery->wish = (struct journal_order){.what = what, .value = value};
+        delivery->wished = true;
+    }
+    pthread_mutex_unlock(&delivery->shared->lock);
+    return free;
 }
 
 void delivery_status(struct delivery *delivery, struct upload_status *out)
@@ -200,6 +207,7 @@ static int take_consumer(void *ctx, const struct reader_consumer *consumer)
     delivery->batch_last = consumer->batch_last;
     delivery->held = consumer->held;
     delivery->released = consumer->released;
+    delivery->retries = consumer->retries;
     (void)snprintf(delivery->reported, sizeof delivery->reported, "%s", consumer->error);
     return CONSUMER_FOUND;
 }
@@ -320,7 +328,7 @@ static void count_sent(struct delivery *delivery)
 static void post(struct delivery *delivery)
 {
     const struct journal_batch *head = &delivery->shared->batch.head;
-    struct retry_ask ask = {.first = head->first, .last = head->last};
+    struct retry_ask ask = {.first = head->first, .last = head->last, .rows = head->rows};
     struct retry_decision decision;
     struct err err = {0};
     if (post_batch(delivery->shared, &delivery->info, &err)) {
@@ -336,11 +344,15 @@ static void post(struct delivery *delivery)
         if (decision.seq >= head->last)
             count_sent(delivery);
         delivery->resyncs = 0;
+        delivery_was_taken(delivery);
         delivery_succeed(delivery);
         delivery_wait(delivery, 0, false);
         return;
     case RETRY_HALVE:
-        delivery_halve(delivery);
+        delivery_bisect(delivery);
+        return;
+    case RETRY_ASIDE:
+        delivery_set_aside(delivery, &decision);
         return;
     case RETRY_AGAIN:
     case RETRY_PAUSE:
@@ -462,6 +474,43 @@ static void deliver(struct delivery *delivery)
     batch_deinit(&delivery->shared->batch);
 }
 
+static bool has_wish(struct delivery *delivery)
+{
+    pthread_mutex_lock(&delivery->shared->lock);
+    bool wished = delivery->wished;
+    pthread_mutex_unlock(&delivery->shared->lock);
+    return wished;
+}
+
+/* Only this thread takes a wish away, so that it stays as it is meanwhile. */
+static void do_wish(struct delivery *delivery)
+{
+    struct upload_journal *journal = &delivery->journal;
+    const char *name = delivery->shared->config->name;
+    struct journal_order order = delivery->wish;
+    struct err err = {0};
+    int code = 0;
+    order.consumer = name;
+    if (order.what == JOURNAL_SNAPSHOT)
+        delivery_begin_snapshot(delivery, "a resync was asked for");
+    else
+        code = journal->resync(journal->ctx, &order, &err);
+    if (code && code != ERR_NOTFOUND) {
+        delivery_fail_with(delivery, &err); /* once more with the next try */
+        return;
+    }
+    pthread_mutex_lock(&delivery->shared->lock);
+    delivery->wished = false;
+    pthread_mutex_unlock(&delivery->shared->lock);
+    log_info("upload '%s', folder '%s': %s", name, delivery->journal.folder,
+             order.what == JOURNAL_RELEASE    ? "the brake was released"
+             : order.what == JOURNAL_SNAPSHOT ? "a resync was asked for"
+             : order.what == JOURNAL_RETRY    ? "rows in quarantine are sent once more"
+                                              : "rows in quarantine were dropped");
+    if (order.what != JOURNAL_SNAPSHOT)
+        delivery_wait(delivery, 0, false);
+}
+
 void delivery_step(struct delivery *delivery)
 {
     struct err err = {0};
@@ -471,8 +520,8 @@ void delivery_step(struct delivery *delivery)
         delivery_wait(delivery, INT64_MAX, true);
     } else if (code) {
         delivery_fail_with(delivery, &err);
-    } else if (atomic_exchange(&delivery->release, false) && delivery->held) {
-        delivery_let_go(delivery);
+    } else if (has_wish(delivery)) {
+        do_wish(delivery);
     } else if (delivery->confirmed > delivery->acked) {
         if (delivery_acknowledge(delivery, delivery->confirmed))
             delivery_wait(delivery, 0, false);
@@ -482,6 +531,8 @@ void delivery_step(struct delivery *delivery)
         delivery_send_snapshot(delivery);
     } else if (delivery->acked < delivery_floor(delivery)) {
         begin_for_purged(delivery);
+    } else if (delivery->retries > 0 && !delivery->batch_last) {
+        delivery_retry_row(delivery);
     } else if (delivery->held && !delivery->batch_last) {
         delivery_hold(delivery);
     } else {

@@ -36,8 +36,9 @@ void delivery_step(struct delivery *delivery);
 /* Rows may have come; with `retry_now` also what waits in back-off, pause or for a fuller batch is
  * due. */
 void delivery_nudge(struct delivery *delivery, bool retry_now);
-/* Somebody lets the brake go: done by the next step. Any thread. */
-void delivery_release(struct delivery *delivery);
+/* Somebody wants it: JOURNAL_RELEASE, JOURNAL_RETRY or JOURNAL_DROP of `value`, or
+ * JOURNAL_SNAPSHOT. The next step does it. False: another wish waits still. Any thread. */
+bool delivery_wish(struct delivery *delivery, enum journal_resync what, int64_t value);
 void delivery_set_stopped(struct delivery *delivery);
 /* Any thread. */
 void delivery_status(struct delivery *delivery, struct upload_status *out);

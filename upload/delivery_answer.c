@@ -44,6 +44,7 @@ bool delivery_judge(struct delivery *delivery, struct retry_ask *ask, struct ret
         return false;
     }
     ask->ack = (enum config_ack)config->ack;
+    ask->replica = delivery_is_replica(delivery);
     ask->epoch = delivery->info.epoch;
     ask->floor = delivery_floor(delivery);
     ask->acked = delivery->acked;
@@ -65,10 +66,17 @@ void delivery_refuse(struct delivery *delivery, const struct retry_decision *dec
 {
     const struct transport_answer *answer = &delivery->shared->answer;
     struct buf text;
-    buf_init(&text, sizeof decision->text + TRANSPORT_EXCERPT_MAX);
+    buf_init(&text, sizeof decision->text + 2 * TRANSPORT_EXCERPT_MAX);
     buf_add_str(&text, decision->text);
     if (answer->status >= 400)
         transport_add_excerpt(&text, answer);
+    bool row = decision->action == RETRY_PAUSE && delivery->shared->batch.head.rows == 1 &&
+               (answer->status == 400 || answer->status == 413 || answer->status == 422);
+    if (row) {
+        delivery_add_row(delivery, &text);
+        buf_add_str(&text, "; nothing goes past it: mend the server and say 'spoor quarantine "
+                           "retry', or send the tree anew by 'spoor resync'");
+    }
     delivery_fail(delivery, decision->action == RETRY_PAUSE, decision->delay_ms,
                   text.data && buf_ok(&text) ? text.data : decision->text);
     buf_deinit(&text);

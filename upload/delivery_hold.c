@@ -49,27 +49,15 @@ void delivery_begin_hold(struct delivery *delivery)
 {
     struct upload_journal *journal = &delivery->journal;
     struct err err = {0};
-    const struct journal_order order = {JOURNAL_HOLD, delivery->shared->config->name,
-                                        delivery->acked + 1};
+    const struct journal_order order = {
+        .what = JOURNAL_HOLD,
+        .consumer = delivery->shared->config->name,
+        .value = delivery->acked + 1,
+    };
     if (journal->resync(journal->ctx, &order, &err)) {
         delivery_fail_with(delivery, &err);
         return;
     }
     delivery->held = order.value;
     delivery_hold(delivery);
-}
-
-void delivery_let_go(struct delivery *delivery)
-{
-    struct upload_journal *journal = &delivery->journal;
-    struct err err = {0};
-    const struct journal_order order = {JOURNAL_RELEASE, delivery->shared->config->name, 0};
-    if (journal->resync(journal->ctx, &order, &err)) {
-        atomic_store(&delivery->release, true); /* with the next try */
-        delivery_fail_with(delivery, &err);
-        return;
-    }
-    log_info("upload '%s', folder '%s': the brake was released", order.consumer,
-             delivery->journal.folder);
-    delivery_wait(delivery, 0, false);
 }

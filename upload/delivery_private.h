@@ -2,8 +2,6 @@
 #ifndef SPOOR_DELIVERY_PRIVATE_H
 #define SPOOR_DELIVERY_PRIVATE_H
 
-#include <stdatomic.h>
-
 #include "delivery.h"
 #include "err.h"
 #include "log.h"
@@ -23,11 +21,15 @@ struct delivery {
     struct journal_snapshot snapshot; /* on its way; gen 0: none */
     int64_t confirmed;                /* by the server, perhaps not yet by the journal */
     int64_t rows_cap;                 /* after 413: rows a batch at most, 0 none */
-    int64_t recut_rows;     /* after 413: what is stored of so many rows is not sent again */
-    int64_t server_gen;     /* the newest generation that the server told us of */
-    int64_t held;           /* the brake holds at this row, 0 not */
-    int64_t released;       /* rows up to this one pass the brake */
-    atomic_bool release;    /* asked by somebody to let the brake go; any thread */
+    int64_t recut_rows; /* after 413: what is stored of so many rows is not sent again */
+    int64_t server_gen; /* the newest generation that the server told us of */
+    int64_t held;       /* the brake holds at this row, 0 not */
+    int64_t released;   /* rows up to this one pass the brake */
+    int64_t retries;    /* rows in quarantine that are to be sent once more */
+    int64_t set_aside;  /* rows in a row, without a success between them */
+    bool bisecting;     /* rows_cap comes from a refusal: it grows again with each success */
+    bool wished;        /* somebody wants `wish` done; guarded by shared->lock, as that is */
+    struct journal_order wish;
     bool restart;           /* a snapshot that is on its way is to begin again */
     int64_t resyncs;        /* snapshots begun since rows were last taken */
     int64_t resync_mono_ns; /* the next not before */
@@ -71,6 +73,18 @@ bool delivery_judge(struct delivery *delivery, struct retry_ask *ask, struct ret
 /* A refusal: again or pause, with the beginning of what the server said about it. */
 void delivery_refuse(struct delivery *delivery, const struct retry_decision *decision);
 
+/* delivery_refused.c */
+/* The server refuses rows as such, or takes no request so large. */
+void delivery_bisect(struct delivery *delivery);
+/* A batch was taken. */
+void delivery_was_taken(struct delivery *delivery);
+/* It refuses the single row in hand, for good. */
+void delivery_set_aside(struct delivery *delivery, const struct retry_decision *decision);
+/* Sends the first row that is to be tried once more. */
+void delivery_retry_row(struct delivery *delivery);
+/* ": create of 'a/b'": what the single row in hand is, for people. */
+void delivery_add_row(const struct delivery *delivery, struct buf *out);
+
 /* delivery_hold.c */
 struct brake;
 int delivery_set_brake(struct delivery *delivery, struct brake *out, struct err *err);
@@ -78,7 +92,6 @@ int delivery_set_brake(struct delivery *delivery, struct brake *out, struct err 
 void delivery_begin_hold(struct delivery *delivery);
 /* The same where the journal knows already. */
 void delivery_hold(struct delivery *delivery);
-void delivery_let_go(struct delivery *delivery);
 
 /* delivery_resync.c */
 /* Does what a decision says that is neither an acknowledgement nor a failure. */

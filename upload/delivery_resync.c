@@ -12,7 +12,8 @@
 static bool order(struct delivery *delivery, enum journal_resync what, int64_t value)
 {
     struct upload_journal *journal = &delivery->journal;
-    const struct journal_order wanted = {what, delivery->shared->config->name, value};
+    const struct journal_order wanted = {
+        .what = what, .consumer = delivery->shared->config->name, .value = value};
     struct err err = {0};
     if (journal->resync(journal->ctx, &wanted, &err) == 0)
         return true;
@@ -137,6 +138,7 @@ void delivery_resync(struct delivery *delivery, const struct retry_decision *dec
     case RETRY_ACK:
     case RETRY_AGAIN:
     case RETRY_HALVE:
+    case RETRY_ASIDE:
     case RETRY_PAUSE:
         break; /* the caller's */
     }
@@ -154,6 +156,7 @@ static bool is_confirmed(struct delivery *delivery, bool commit)
         .commit = commit,
         .first = commit ? snapshot->seq : batch->first,
         .last = commit ? snapshot->seq : batch->last,
+        .rows = commit ? 0 : batch->rows,
     };
     struct retry_decision decision;
     if (!delivery_judge(delivery, &ask, &decision))
@@ -164,6 +167,7 @@ static bool is_confirmed(struct delivery *delivery, bool commit)
     case RETRY_HALVE:
         delivery_halve(delivery);
         return false;
+    case RETRY_ASIDE:
     case RETRY_PAUSE:
         /* What it refuses for good may have been damaged on the way into the copy. */
         delivery->restart = true;

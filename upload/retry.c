@@ -18,6 +18,8 @@ const char *retry_action_name(enum retry_action action)
         return "again";
     case RETRY_HALVE:
         return "halve";
+    case RETRY_ASIDE:
+        return "aside";
     case RETRY_PAUSE:
         return "pause";
     case RETRY_REWIND:
@@ -174,6 +176,22 @@ static void decide_conflict(const struct retry_ask *ask, const struct retry_answ
         decide(out, RETRY_AGAIN, "the server refuses the batch that follows its own cursor");
 }
 
+/* It is the rows that it refuses, as far as one can tell. */
+static void decide_refusal(const struct retry_ask *ask, int status, struct retry_decision *out)
+{
+    const char *why = status == 413 ? "too large for the server" : "refused by the server";
+    enum retry_action action = ask->rows > 1  ? RETRY_HALVE
+                               : ask->replica ? RETRY_PAUSE
+                                              : RETRY_ASIDE;
+    out->action = action;
+    if (ask->rows > 1)
+        (void)snprintf(out->text, sizeof out->text, "rows %lld..%lld are %s (%d)",
+                       (long long)ask->first, (long long)ask->last, why, status); /* fits */
+    else
+        (void)snprintf(out->text, sizeof out->text, "row %lld is %s (%d)", (long long)ask->last,
+                       why, status); /* fits */
+}
+
 static bool is_worth_again(int status)
 {
     if (status == 408 || status == 425 || status == 429)
@@ -195,8 +213,10 @@ void retry_decide(const struct retry_ask *ask, const struct retry_answer *answer
         decide_conflict(ask, answer, out);
     } else if (ask->handshake && status == 409) {
         decide(out, RETRY_AGAIN, "the server answered 409");
-    } else if (!ask->handshake && status == 413 && ask->last > ask->first) {
-        decide(out, RETRY_HALVE, "the batch is too large for the server");
+    } else if (!ask->handshake && !ask->gen && (status == 400 || status == 413 || status == 422)) {
+        decide_refusal(ask, status, out);
+    } else if (ask->gen && status == 413 && ask->rows > 1) {
+        decide(out, RETRY_HALVE, "the part is too large for the server");
     } else {
         char text[sizeof out->text];
         (void)snprintf(text, sizeof text, "the server answered %d", status);

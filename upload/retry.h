@@ -9,7 +9,8 @@
 enum retry_action {
     RETRY_ACK,   /* acknowledge up to `seq` and go on from there; failures end */
     RETRY_AGAIN, /* the same bytes after `delay_ms` */
-    RETRY_HALVE, /* too large: form the batch anew with half the rows */
+    RETRY_HALVE, /* too large, or a row in it is refused: form the batch anew with half the rows */
+    RETRY_ASIDE, /* a single row that a log refuses: set it aside, go on behind it */
     RETRY_PAUSE, /* refused until something changes: keep all, say so, try at `delay_ms` */
     /* The server stands elsewhere (RULES 14, 18); `text` says how that is known. */
     RETRY_REWIND,    /* it has lost rows: send again from what follows `seq` */
@@ -34,6 +35,8 @@ struct retry_ask {
     int64_t acked;       /* of the consumer */
     int64_t last_seq;    /* of the journal */
     int64_t first, last; /* of the batch */
+    int64_t rows;        /* in it */
+    bool replica;        /* which can do without no row (RULES 16) */
     int64_t retry_min_ms, retry_max_ms;
     int64_t failures; /* in a row before this one */
     uint64_t random;

@@ -145,17 +145,23 @@ void upload_retry_now(struct upload *upload)
     wake_set(&upload->wake);
 }
 
-bool upload_release(struct upload *upload, const char *folder)
+int upload_wish(struct upload *upload, const char *folder, enum journal_resync what, int64_t value,
+                struct err *err)
 {
-    bool found = false;
-    for (size_t i = 0; i < upload->count; i++) {
-        if (folder && strcmp(delivery_folder(upload->deliveries[i]), folder) != 0)
-            continue;
-        delivery_release(upload->deliveries[i]);
-        found = true;
-    }
+    const struct config_upload *config = upload->shared.config;
+    int code = ERR_NOTFOUND;
+    if (what == JOURNAL_SNAPSHOT && config->format != CONFIG_FORMAT_SPOOR)
+        return err_set(err, ERR_UNSUPPORTED, 0,
+                       "upload '%s': it is a log; only a replica can be sent its tree",
+                       config->name);
+    for (size_t i = 0; i < upload->count && code != ERR_BUSY; i++)
+        if (!folder || strcmp(delivery_folder(upload->deliveries[i]), folder) == 0)
+            code = delivery_wish(upload->deliveries[i], what, value) ? 0 : ERR_BUSY;
     upload_retry_now(upload);
-    return found;
+    if (code == ERR_BUSY)
+        return err_set(err, code, 0, "upload '%s': the wish before this one waits still",
+                       config->name);
+    return code ? err_set(err, code, 0, "upload '%s': it serves no such folder", config->name) : 0;
 }
 
 void upload_stop(struct upload *upload)

@@ -61,9 +61,13 @@ int upload_start(struct upload *upload, struct err *err);
 void upload_notify(struct upload *upload);
 /* Try now what waits in back-off or pause (SIGHUP, `spoor sync`). Any thread. */
 void upload_retry_now(struct upload *upload);
-/* Lets the mass-delete brake of one journal go (NULL: of all): what is there by now is sent. False:
- * it serves no such folder. Any thread. */
-bool upload_release(struct upload *upload, const char *folder);
+/* What people want of one journal's delivery (NULL: of all): JOURNAL_RELEASE lets the brake go,
+ * JOURNAL_RETRY and JOURNAL_DROP are of row `value` in quarantine (0: of all), JOURNAL_SNAPSHOT
+ * sends a replica its tree whole. Done soon after. ERR_NOTFOUND: it serves no such folder;
+ * ERR_BUSY: an earlier wish still waits; ERR_UNSUPPORTED: only a replica can be sent its tree. Any
+ * thread. */
+int upload_wish(struct upload *upload, const char *folder, enum journal_resync what, int64_t value,
+                struct err *err);
 /* Asks the thread to end: the request in flight is abandoned (its batch is stored and will be sent
  * again). Any thread, returns at once; upload_close() joins. */
 void upload_stop(struct upload *upload);

@@ -61,6 +61,8 @@ int cli_pending(const struct cli *cli);
 int cli_verify(const struct cli *cli);
 int cli_folder(const struct cli *cli);
 int cli_hold(const struct cli *cli);
+int cli_quarantine(const struct cli *cli);
+int cli_resync(const struct cli *cli);
 
 /* The whole command line: what main() calls. */
 int cli_main(int argc, char **argv);

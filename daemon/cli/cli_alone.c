@@ -7,7 +7,7 @@
 #include "config.h"
 #include "control.h"
 #include "err.h"
-#include "journal.h"
+#include "json.h"
 #include "osfile.h"
 #include "reader.h"
 
@@ -55,4 +55,55 @@ void cli_alone_close(struct cli_alone *alone)
     journal_close(alone->journal);
     if (alone->lock >= 0)
         (void)close(alone->lock); /* gives the lock back */
+}
+
+static int wish_alone(const struct config *config, const struct config_folder *folder,
+                      const struct config_upload *upload, const struct cli_wish *wish,
+                      struct err *err)
+{
+    struct cli_alone alone;
+    struct journal_order order = {.what = wish->what, .consumer = upload->name};
+    order.value = wish->what == JOURNAL_SNAPSHOT ? clock_wall_ms() : wish->seq;
+    int rc = cli_alone_open(config, folder, &alone, err);
+    rc = rc ? rc : journal_resync(alone.journal, &order, clock_wall_ms(), err);
+    cli_alone_close(&alone);
+    return rc;
+}
+
+static bool is_meant(const struct cli *cli, const struct cli_wish *wish,
+                     const struct config_folder *folder, const struct config_upload *upload)
+{
+    bool able = wish->what != JOURNAL_SNAPSHOT || upload->format == CONFIG_FORMAT_SPOOR;
+    return able && (!cli->folder || strcmp(cli->folder, folder->name) == 0) &&
+           (!wish->upload || strcmp(wish->upload, upload->name) == 0) &&
+           config_upload_serves(upload, folder->name);
+}
+
+int cli_wish(const struct cli *cli, const struct config *config, const struct cli_wish *wish,
+             struct err *err)
+{
+    struct buf request;
+    buf_init(&request, CONTROL_REQUEST_MAX);
+    json_begin(&request);
+    json_cstr(&request, "do", wish->verb);
+    if (cli->folder)
+        json_cstr(&request, "folder", cli->folder);
+    if (wish->upload)
+        json_cstr(&request, "upload", wish->upload);
+    json_i64(&request, "seq", wish->seq);
+    json_end(&request);
+    int rc = cli_ask(config, &request, err);
+    buf_deinit(&request);
+    if (rc != ERR_NOTFOUND)
+        return rc;
+    rc = err_set(err, ERR_NOTFOUND, 0, "no upload that this can be done for");
+    for (size_t f = 0; f < config->folder_count; f++)
+        for (size_t u = 0; u < config->upload_count && (rc == 0 || rc == ERR_NOTFOUND); u++) {
+            int done = is_meant(cli, wish, &config->folders[f], &config->uploads[u])
+                           ? wish_alone(config, &config->folders[f], &config->uploads[u], wish, err)
+                           : ERR_NOTFOUND;
+            if (done != ERR_NOTFOUND)
+                rc = done;
+        }
+    return rc;
 }

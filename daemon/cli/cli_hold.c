@@ -6,7 +6,6 @@
 #include "cli_alone.h"
 #include "cli_render.h"
 #include "config.h"
-#include "control.h"
 #include "err.h"
 #include "journal.h"
 #include "json.h"
@@ -120,52 +119,6 @@ static int list(const struct cli *cli, const struct config *config)
     return code;
 }
 
-static int release_alone(const struct config *config, const struct config_folder *folder,
-                         const struct config_upload *upload, struct err *err)
-{
-    const struct journal_order order = {JOURNAL_RELEASE, upload->name, 0};
-    struct cli_alone alone;
-    int rc = cli_alone_open(config, folder, &alone, err);
-    rc = rc ? rc : journal_resync(alone.journal, &order, 0, err);
-    cli_alone_close(&alone);
-    return rc;
-}
-
-/* The daemon does it when it runs. */
-static int release(const struct cli *cli, const struct config *config, const char *name,
-                   struct err *err)
-{
-    struct buf request;
-    buf_init(&request, CONTROL_REQUEST_MAX);
-    json_begin(&request);
-    json_cstr(&request, "do", "release");
-    if (cli->folder)
-        json_cstr(&request, "folder", cli->folder);
-    if (name)
-        json_cstr(&request, "upload", name);
-    json_end(&request);
-    int rc = cli_ask(config, &request, err);
-    buf_deinit(&request);
-    if (rc != ERR_NOTFOUND)
-        return rc;
-    bool found = false;
-    rc = 0;
-    for (size_t f = 0; f < config->folder_count && !rc; f++)
-        for (size_t u = 0; u < config->upload_count && !rc; u++) {
-            const struct config_folder *folder = &config->folders[f];
-            const struct config_upload *upload = &config->uploads[u];
-            if ((cli->folder && strcmp(cli->folder, folder->name) != 0) ||
-                (name && strcmp(name, upload->name) != 0) ||
-                !config_upload_serves(upload, folder->name))
-                continue;
-            found = true;
-            rc = release_alone(config, folder, upload, err);
-        }
-    return found || rc
-               ? rc
-               : err_set(err, ERR_NOTFOUND, 0, "hold: no upload of that name serves that folder");
-}
-
 int cli_hold(const struct cli *cli)
 {
     int code = EXIT_USAGE;
@@ -180,12 +133,14 @@ int cli_hold(const struct cli *cli)
     if (!config)
         return code;
     struct err err = {0};
-    if (cli->folder && !config_find_folder(config, cli->folder)) {
-        (void)err_set(&err, ERR_NOTFOUND, 0, "there is no folder '%s'", cli->folder);
-        code = cli_fail(&err);
-    } else if (lists) {
+    const struct cli_wish wish = {
+        .verb = "release",
+        .what = JOURNAL_RELEASE,
+        .upload = releases && cli->arg_count == 2 ? cli->args[1] : NULL,
+    };
+    if (lists) {
         code = list(cli, config);
-    } else if (release(cli, config, cli->arg_count == 2 ? cli->args[1] : NULL, &err)) {
+    } else if (cli_wish(cli, config, &wish, &err)) {
         code = cli_fail(&err);
     } else {
         cli_say("released: what is journaled by now goes out");

@@ -64,6 +64,17 @@ static const struct cli_command commands[] = {
      "         brake_percent and brake_window in the configuration)\n"
      "release  lets it go: all that is journaled by now is sent; of one upload, or of all",
      cli_hold},
+    {"quarantine", "list|show|retry|drop [SEQ]", "Fj", "rows that a log refused",
+     "list   the rows that a server refused for good and that were set aside, with its answer\n"
+     "show   one of them as it was sent\n"
+     "retry  sends it once more (all: each of them), drop forgets it\n"
+     "A replica can do without no row: there delivery stops, and retry tries again.",
+     cli_quarantine},
+    {"resync", "[UPLOAD]", "F", "send a replica its tree whole",
+     "Sends the tree as it is, beside what the server holds, which changes over when all of it "
+     "has\n"
+     "arrived. It happens by itself when a server has lost rows; this asks for it.",
+     cli_resync},
     {"config", "check|show|paths|example", "j", "look at the configuration",
      "check    says whether the configuration is good, else what is wrong and where (exit 78)\n"
      "show     every key with its value and where that comes from\n"

@@ -77,22 +77,33 @@ static void handle_folder(struct daemon *daemon, uint64_t client, const char *re
     buf_deinit(&name);
 }
 
-/* Both may be absent: all uploads, all folders. */
-static void handle_release(struct daemon *daemon, uint64_t client, const char *request, size_t len)
+/* What is wanted of uploads; all but `what` may be absent: all uploads, all folders, all rows. */
+static void handle_wish(struct daemon *daemon, uint64_t client, const char *request, size_t len,
+                        enum journal_resync what)
 {
+    struct err err = {0}, failed = {0};
     struct buf folder, name;
-    bool found = false;
+    int64_t seq = 0;
+    bool done = false;
 
     buf_init(&folder, CONTROL_REQUEST_MAX);
     buf_init(&name, CONTROL_REQUEST_MAX);
+    (void)reader_json_get_i64(request, len, "$.seq", &seq, NULL);
     (void)reader_json_get(request, len, "$.folder", &folder, NULL);
     (void)reader_json_get(request, len, "$.upload", &name, NULL);
     for (size_t i = 0; i < engine_upload_count(daemon->engine); i++) {
         struct upload *upload = engine_upload(daemon->engine, i);
-        if (!name.data || strcmp(upload_name(upload), name.data) == 0)
-            found |= upload_release(upload, folder.data);
+        if (name.data && strcmp(upload_name(upload), name.data) != 0)
+            continue;
+        int rc = upload_wish(upload, folder.data, what, seq, &err);
+        done |= rc == 0;
+        /* Of several, only those it can be said of are meant. */
+        if (rc != 0 && (name.data || rc == ERR_BUSY))
+            failed = err;
     }
-    answer(daemon, client, found ? NULL : "release: no upload of that name serves that folder");
+    if (!done && failed.code == 0)
+        (void)err_set(&failed, ERR_NOTFOUND, 0, "no upload that this can be done for");
+    answer(daemon, client, failed.code == 0 ? NULL : failed.text);
     buf_deinit(&folder);
     buf_deinit(&name);
 }
@@ -122,14 +133,20 @@ void daemon_answer_request(void *ctx, uint64_t client, const char *request, size
     } else if (strcmp(verb.data, "check") == 0) {
         handle_folder(daemon, client, request, len, folder_doubt);
     } else if (strcmp(verb.data, "release") == 0) {
-        handle_release(daemon, client, request, len);
+        handle_wish(daemon, client, request, len, JOURNAL_RELEASE);
+    } else if (strcmp(verb.data, "retry-rows") == 0) {
+        handle_wish(daemon, client, request, len, JOURNAL_RETRY);
+    } else if (strcmp(verb.data, "drop-rows") == 0) {
+        handle_wish(daemon, client, request, len, JOURNAL_DROP);
+    } else if (strcmp(verb.data, "resync") == 0) {
+        handle_wish(daemon, client, request, len, JOURNAL_SNAPSHOT);
     } else if (strcmp(verb.data, "retry") == 0) {
         engine_retry(daemon->engine, SIZE_MAX);
         answer(daemon, client, NULL);
     } else {
         answer(daemon, client,
-               "unknown request; known are status, sync, stop, reload, adopt, check, release and "
-               "retry");
+               "unknown request; known are status, sync, stop, reload, adopt, check, release, "
+               "retry-rows, drop-rows, resync and retry");
     }
     buf_deinit(&verb);
 }

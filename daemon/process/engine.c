@@ -101,6 +101,10 @@ static int link_resync(void *ctx, const struct journal_order *order, struct err 
 
     if (rc == 0 && (order->what == JOURNAL_REWIND || order->what == JOURNAL_SNAPSHOT))
         atomic_store(&link->acked, order->what == JOURNAL_REWIND ? order->value : 0);
+    if (rc == 0 && order->what == JOURNAL_QUARANTINE) { /* which acknowledges it */
+        atomic_store(&link->acked, order->value);
+        tell_main(link->engine);
+    }
     return rc;
 }
 

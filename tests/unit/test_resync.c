@@ -48,7 +48,7 @@ static void rig_close(struct rig *rig)
 
 static int order(struct rig *rig, enum journal_resync what, int64_t value)
 {
-    const struct journal_order wanted = {what, "up", value};
+    const struct journal_order wanted = {.what = what, .consumer = "up", .value = value};
     rig->err = (struct err){0};
     return journal_resync(rig->box.journal, &wanted, 1000, &rig->err);
 }
@@ -298,7 +298,7 @@ static void no_snapshot_of_half_a_tree(void **state)
     (void)state;
     struct box box;
     struct err err = {0};
-    const struct journal_order wanted = {JOURNAL_SNAPSHOT, "up", 5};
+    const struct journal_order wanted = {.what = JOURNAL_SNAPSHOT, .consumer = "up", .value = 5};
     box_open(&box);
     assert_int_equal(journal_consumer_add(box.journal, "up", 0, NULL), 0);
     assert_int_equal(journal_resync(box.journal, &wanted, 1, &err), ERR_INVALID);
@@ -337,7 +337,7 @@ static void a_new_epoch_begins_with_the_next_row(void **state)
     assert_int_equal(rig.batch.head.last, 7);
     assert_int_equal(rig.batch.head.epoch, epoch);
     assert_int_equal(
-        journal_resync(rig.box.journal, &(struct journal_order){JOURNAL_CHECK, NULL, 0}, 1, NULL),
+        journal_resync(rig.box.journal, &(struct journal_order){.what = JOURNAL_CHECK}, 1, NULL),
         0);
     rig_close(&rig);
 }

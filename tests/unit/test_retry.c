@@ -14,6 +14,7 @@ static struct retry_ask ask_post(enum config_ack ack)
                               .last_seq = 500,
                               .first = 101,
                               .last = 200,
+                              .rows = 100,
                               .retry_min_ms = 1000,
                               .retry_max_ms = 300000,
                               .random = 123456789};
@@ -36,7 +37,9 @@ static enum retry_action expect_bare(int status, enum config_ack ack)
     case 425:
     case 429:
         return RETRY_AGAIN;
+    case 400:
     case 413:
+    case 422:
         return RETRY_HALVE;
     case 501:
         return RETRY_PAUSE;
@@ -87,13 +90,41 @@ static void every_status_of_a_handshake(void **state)
         struct retry_decision decision;
         retry_decide(&ask, &answer, &decision);
         enum retry_action expected = expect_bare(status, CONFIG_ACK_SEQUENCE);
-        if (status == 413)
+        if (status == 400 || status == 413 || status == 422)
             expected = RETRY_PAUSE; /* there is no batch to halve */
         if (status == 404)
             expected = RETRY_REWIND; /* it has lost all that it had acknowledged */
         if (decision.action != expected)
             fail_msg("handshake status %d: %s instead of %s", status,
                      retry_action_name(decision.action), retry_action_name(expected));
+    }
+}
+
+/* What is refused of a single row: a log goes on without it, a replica does not. */
+static void a_single_row(void **state)
+{
+    (void)state;
+    static const int refusals[] = {400, 413, 422};
+    for (int status = 100; status <= 599; status++) {
+        struct retry_ask ask = ask_post(CONFIG_ACK_STATUS);
+        struct retry_answer answer = {.status = status};
+        struct retry_decision decision;
+        bool refused = false;
+        for (size_t i = 0; i < ARRAY_LEN(refusals); i++)
+            refused = refused || status == refusals[i];
+        ask.rows = 1;
+        retry_decide(&ask, &answer, &decision);
+        assert_int_equal(decision.action,
+                         refused ? RETRY_ASIDE : expect_bare(status, CONFIG_ACK_STATUS));
+        ask.replica = true;
+        retry_decide(&ask, &answer, &decision);
+        assert_int_equal(decision.action,
+                         refused ? RETRY_PAUSE : expect_bare(status, CONFIG_ACK_STATUS));
+        ask.gen = 3; /* a part of a snapshot is none of somebody's rows */
+        ask.rows = 100;
+        retry_decide(&ask, &answer, &decision);
+        if (status == 400 || status == 422)
+            assert_int_equal(decision.action, RETRY_PAUSE);
     }
 }
 
@@ -221,7 +252,9 @@ static void parts_and_commits(void **state)
         for (int status = 100; status <= 599; status++) {
             struct retry_answer answer = {.status = status};
             retry_decide(&ask, &answer, &decision);
-            assert_int_equal(decision.action, expect_bare(status, CONFIG_ACK_SEQUENCE));
+            bool refused = status == 400 || status == 422; /* no row of a tree can be left out */
+            assert_int_equal(decision.action,
+                             refused ? RETRY_PAUSE : expect_bare(status, CONFIG_ACK_SEQUENCE));
         }
         struct retry_answer answer = {.status = 409, .has_cursor = true, .epoch = 7, .gen = 6};
         retry_decide(&ask, &answer, &decision);
@@ -248,17 +281,6 @@ static void parts_and_commits(void **state)
             assert_int_equal(decision.action, confirmed ? RETRY_ACK : RETRY_AGAIN);
         }
     }
-}
-
-static void one_row_is_not_halved(void **state)
-{
-    (void)state;
-    struct retry_ask ask = ask_post(CONFIG_ACK_SEQUENCE);
-    ask.last = ask.first;
-    struct retry_answer answer = {.status = 413};
-    struct retry_decision decision;
-    retry_decide(&ask, &answer, &decision);
-    assert_int_equal(decision.action, RETRY_PAUSE);
 }
 
 static void backoff_doubles_up_to_its_cap(void **state)
@@ -301,11 +323,11 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_status),
         cmocka_unit_test(every_status_of_a_handshake),
+        cmocka_unit_test(a_single_row),
         cmocka_unit_test(confirmations),
         cmocka_unit_test(cursors),
         cmocka_unit_test(a_new_journal_finds_nothing_there),
         cmocka_unit_test(parts_and_commits),
-        cmocka_unit_test(one_row_is_not_halved),
         cmocka_unit_test(backoff_doubles_up_to_its_cap),
         cmocka_unit_test(retry_after_is_a_floor_with_a_cap),
     };

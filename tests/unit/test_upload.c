@@ -149,7 +149,29 @@ static void what_fails_is_sent_again_unchanged(void **state)
     fails_once("HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:1/\r\nContent-Length: 0\r\n\r\n",
                "answered 302");
     fails_once("HTTP/1.1 403 Forbidden\r\nContent-Length: 7\r\n\r\n\x1b[31mno", "\\x1b[31mno");
-    fails_once("HTTP/1.1 422 No\r\nContent-Length: 9\r\n\r\nrow 3 bad", "row 3 bad");
+}
+
+static void a_refused_row_stops_a_replica(void **state)
+{
+    (void)state;
+    static const struct server_step steps[] = {
+        {NOTHING_YET, false},
+        {"HTTP/1.1 422 No\r\nContent-Length: 3\r\n\r\nbad", false}, /* 1..2 */
+        {"HTTP/1.1 422 No\r\nContent-Length: 3\r\n\r\nbad", false}, /* 1 */
+        {NOTHING_YET, false},
+        {OK_ANSWER, false},
+    };
+    struct rig rig;
+    rig_open(&rig, steps, ARRAY_LEN(steps), 2);
+    rig.config.retry_max_ns = 3600 * CLOCK_NS_PER_S;
+    start_upload(&rig);
+    assert_true(upload_rig_wait_report(&rig.journal, "row 1 is refused by the server (422): bad"));
+    struct upload_status status = status_of(&rig);
+    assert_int_equal(status.state, UPLOAD_PAUSED);
+    assert_non_null(strstr(status.error, "it is the create of 'file-00000000'"));
+    upload_retry_now(rig.upload);
+    assert_true(upload_rig_wait_acked(&rig.journal, 2));
+    rig_close(&rig);
 }
 
 static void retries_go_on_by_themselves(void **state)
@@ -736,6 +758,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_a_request_says),
         cmocka_unit_test(what_fails_is_sent_again_unchanged),
+        cmocka_unit_test(a_refused_row_stops_a_replica),
         cmocka_unit_test(retries_go_on_by_themselves),
         cmocka_unit_test(retry_after_is_waited_for),
         cmocka_unit_test(a_lost_answer_is_found_by_the_handshake),
