@@ -160,7 +160,7 @@ static int64_t purge(struct box *box, int64_t keep_after_ms, int64_t max_rows)
 static int order(struct box *box, enum journal_resync what, const char *name, int64_t value,
                  int64_t wall_ms)
 {
-    const struct journal_order order = {what, name, value};
+    const struct journal_order order = {.what = what, .consumer = name, .value = value};
     return journal_resync(box->journal, &order, wall_ms, &box->err);
 }
 
