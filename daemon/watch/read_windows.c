@@ -16,17 +16,11 @@
 
 #define EXTENDED_INFORMATION 2 /* ReadDirectoryNotifyExtendedInformation */
 
-typedef BOOL(WINAPI *read_extended)(HANDLE, void *, DWORD, BOOL, DWORD, DWORD *, OVERLAPPED *,
-                                    LPOVERLAPPED_COMPLETION_ROUTINE, int);
-
-/* Windows 10 1709 and later have it; Wine 8 has not. */
-static read_extended find_extended(void)
+static void find_extended(struct read_windows *read)
 {
     HMODULE module = GetModuleHandleW(L"kernel32.dll");
     FARPROC found = module ? GetProcAddress(module, "ReadDirectoryChangesExW") : NULL;
-    read_extended call = NULL;
-    memcpy(&call, &found, sizeof call);
-    return call;
+    memcpy(&read->extended, &found, sizeof found); /* the one way from one type to the other */
 }
 
 static bool is_remote(HANDLE dir)
@@ -36,13 +30,11 @@ static bool is_remote(HANDLE dir)
 }
 
 /* Ids are told on NTFS only, where they are half as long as elsewhere and never used again. */
-static enum windows_layout layout_of(HANDLE dir)
+static bool is_ntfs(HANDLE dir)
 {
     wchar_t name[MAX_PATH + 1] = L"";
-    if (!find_extended() ||
-        !GetVolumeInformationByHandleW(dir, NULL, 0, NULL, NULL, NULL, name, ARRAY_LEN(name)))
-        return WINDOWS_PATHS;
-    return wcscmp(name, L"NTFS") == 0 ? WINDOWS_IDS : WINDOWS_PATHS;
+    return GetVolumeInformationByHandleW(dir, NULL, 0, NULL, NULL, NULL, name, ARRAY_LEN(name)) &&
+           wcscmp(name, L"NTFS") == 0;
 }
 
 /* False where the file system has no such ids (FAT). */
@@ -90,7 +82,9 @@ int read_open(struct read_windows *read, const wchar_t *path, struct file_id fil
     HANDLE dir = open_dir(path, FILE_LIST_DIRECTORY, FILE_FLAG_OVERLAPPED);
     if (dir == INVALID_HANDLE_VALUE)
         return err_native(err, GetLastError(), "cannot open the folder to watch it");
-    *read = (struct read_windows){.dir = dir, .file = file, .layout = layout_of(dir)};
+    *read = (struct read_windows){.dir = dir, .file = file};
+    find_extended(read);
+    read->layout = read->extended && is_ntfs(dir) ? WINDOWS_IDS : WINDOWS_PATHS;
     read->bytes = is_remote(dir) ? READ_BYTES_REMOTE : READ_BYTES;
     int code = 0;
     /* malloc aligns to 16 bytes; the call wants four. */
@@ -122,8 +116,8 @@ static DWORD start(struct read_windows *read)
     char *buffer = read->buffers[read->filling];
     read->over = (OVERLAPPED){0};
     BOOL started = read->layout == WINDOWS_IDS
-                       ? find_extended()(read->dir, buffer, read->bytes, TRUE, FILTER, NULL,
-                                         &read->over, NULL, EXTENDED_INFORMATION)
+                       ? read->extended(read->dir, buffer, read->bytes, TRUE, FILTER, NULL,
+                                        &read->over, NULL, EXTENDED_INFORMATION)
                        : ReadDirectoryChangesW(read->dir, buffer, read->bytes, TRUE, FILTER, NULL,
                                                &read->over, NULL);
     return started ? 0 : GetLastError();

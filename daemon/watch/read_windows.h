@@ -25,6 +25,10 @@ struct read_windows {
     struct file_id file;
     enum windows_layout layout;
     DWORD bytes;
+    /* ReadDirectoryChangesExW, which Windows has since 10 1709 and Wine 8 has not; or NULL. */
+    BOOL(WINAPI *extended)
+    (HANDLE, void *, DWORD, BOOL, DWORD, DWORD *, OVERLAPPED *, LPOVERLAPPED_COMPLETION_ROUTINE,
+     int);
     bool in_flight;
     int filling; /* which buffer the read in flight fills, or the next one will */
     char *buffers[2];

@@ -7,7 +7,8 @@
  * read started before the first is parsed, so that the kernel's own buffer, which fills meanwhile,
  * is emptied soonest; what does not fit there is lost as a whole, and we are told by a read of no
  * bytes or by ERROR_NOTIFY_ENUM_DIR. Before a read is started again changes gather for a moment, as
- * on Linux. Idle, the thread sleeps in the port without a timeout.
+ * on Linux. Idle, the thread sleeps in the port without a timeout. Each folder has a port as it has
+ * a thread: so no folder's trouble is another's, and no state is shared.
  *
  * A blocking read would never end while nothing changes, and closing its handle from another thread
  * would wait for it. Here the stop is a packet in the port: the pump cancels the read, waits for

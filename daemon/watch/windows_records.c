@@ -220,8 +220,7 @@ static bool take_barrier(const struct windows_records *records, const struct win
                          struct bytes path)
 {
     struct bytes prefix = bytes_str(WINDOWS_BARRIER_PREFIX);
-    if (path.len <= prefix.len || memcmp(path.at, prefix.at, prefix.len) != 0 ||
-        memchr(path.at, '\\', path.len))
+    if (!windows_is_barrier(path) || memchr(path.at, '\\', path.len))
         return false;
     if (record->action == WINDOWS_ADDED && records->barrier)
         records->barrier(records->barrier_ctx,
@@ -274,6 +273,12 @@ static bool is_repeated(const struct windows_record *x, const struct windows_rec
     return x->action == WINDOWS_MODIFIED && y->action == WINDOWS_MODIFIED &&
            x->parent == y->parent && x->units == y->units &&
            memcmp(x->path, y->path, x->units * 2) == 0;
+}
+
+bool windows_is_barrier(struct bytes name)
+{
+    struct bytes prefix = bytes_str(WINDOWS_BARRIER_PREFIX);
+    return name.len > prefix.len && memcmp(name.at, prefix.at, prefix.len) == 0;
 }
 
 void windows_records_init(struct windows_records *records, const struct watch_sink *sink,

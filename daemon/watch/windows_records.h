@@ -11,7 +11,11 @@
 #define WINDOWS_PATH_UNITS_MAX 32767 /* of a path in the system (MSDN, "Maximum Path Length") */
 #define WINDOWS_FORMER_SLOTS   64    /* places that directories left by a rename */
 #define WINDOWS_TOLD_SLOTS     1024  /* names whose look is on its way */
-#define WINDOWS_BARRIER_PREFIX ".spoor-sync-" /* files of barriers, in the root: nobody's names */
+
+/* What the files of barriers begin with, in the root. They are nobody's: no record of one becomes a
+ * hint, so that a listing must not show them either (RULES 28). */
+#define WINDOWS_BARRIER_PREFIX ".spoor-sync-"
+bool windows_is_barrier(struct bytes name);
 
 /* The first half of a rename, until the second comes. */
 struct windows_rename {
