@@ -24,6 +24,7 @@
 #define RENAME_CLASS_EX   65
 #define RENAME_REPLACE    1u
 #define RENAME_POSIX      2u
+#define REMOTE_DEVICE     0x10 /* FILE_REMOTE_DEVICE, ntifs.h */
 #define STATUS_UNKNOWN(s) ((ULONG)(s) == 0xC0000003 || (ULONG)(s) == 0xC0000002)
 
 struct rename_request {
@@ -376,6 +377,28 @@ DWORD native_free_bytes(HANDLE dir, uint64_t *out)
         return RtlNtStatusToDosError(code);
     *out = (uint64_t)size.AvailableAllocationUnits.QuadPart * size.SectorsPerAllocationUnit *
            size.BytesPerSector;
+    return 0;
+}
+
+DWORD native_file_system(HANDLE file, char name[4], bool *remote)
+{
+    unsigned char bytes[sizeof(FILE_FS_ATTRIBUTE_INFORMATION) + 2 * NATIVE_NAME_MAX]
+        __attribute__((aligned(8)));
+    const FILE_FS_ATTRIBUTE_INFORMATION *about = (const void *)bytes;
+    FILE_FS_DEVICE_INFORMATION device;
+    IO_STATUS_BLOCK status;
+    NTSTATUS code = NtQueryVolumeInformationFile(file, &status, bytes, sizeof bytes,
+                                                 FileFsAttributeInformation);
+
+    if (code >= 0)
+        code = NtQueryVolumeInformationFile(file, &status, &device, sizeof device,
+                                            FileFsDeviceInformation);
+    if (code < 0)
+        return RtlNtStatusToDosError(code);
+    size_t count = about->FileSystemNameLength / sizeof(WCHAR);
+    for (size_t i = 0; i < 4; i++)
+        name[i] = i < count ? (char)about->FileSystemName[i] : '\0';
+    *remote = (device.Characteristics & REMOTE_DEVICE) != 0;
     return 0;
 }
 

@@ -11,6 +11,7 @@
 #include <aclapi.h>
 #include <bcrypt.h>
 #include <sddl.h>
+#include <winioctl.h>
 #include <winternl.h>
 
 #include "banned.h"
@@ -19,6 +20,12 @@
 
 struct buf;
 struct err;
+
+/* Of ntdll and documented, but only in the driver kit's headers (ntifs.h). */
+NTSTATUS NTAPI NtQueryDirectoryFile(HANDLE file, HANDLE event, PIO_APC_ROUTINE apc, void *apc_ctx,
+                                    IO_STATUS_BLOCK *status, void *out, ULONG bytes,
+                                    FILE_INFORMATION_CLASS kind, BOOLEAN one, UNICODE_STRING *name,
+                                    BOOLEAN restart);
 
 #define NATIVE_NAME_MAX 255   /* units of one name */
 #define NATIVE_PATH_MAX 32767 /* units of a path in the \\?\ form */
@@ -62,6 +69,8 @@ DWORD native_look_private(HANDLE file, ACCESS_MASK rights, bool *others, bool *o
 bool native_dispose(HANDLE file);
 /* Bytes that this user may still write on the disk of the directory. */
 DWORD native_free_bytes(HANDLE dir, uint64_t *out);
+/* The first bytes of the file system's name ("NTFS"), and whether it is another machine's. */
+DWORD native_file_system(HANDLE file, char name[4], bool *remote);
 struct osfile_identity native_identity(const FILE_ID_INFO *id);
 /* Is the process run by the system itself (a service), not by a person? */
 bool native_is_service_user(void);

@@ -41,6 +41,45 @@ int rand_r(unsigned *seed)
     return (int)(state >> 16) & RAND_MAX;
 }
 
+void *reallocarray(void *old, size_t count, size_t size)
+{
+    size_t bytes;
+
+    return __builtin_mul_overflow(count, size, &bytes) ? NULL : realloc(old, bytes);
+}
+
+struct order {
+    int (*compare)(const void *a, const void *b, void *ctx);
+    void *ctx;
+};
+
+static int compare_by(void *order, const void *a, const void *b)
+{
+    const struct order *by = order;
+
+    return by->compare(a, b, by->ctx);
+}
+
+void qsort_r(void *items, size_t count, size_t size,
+             int (*compare)(const void *a, const void *b, void *ctx), void *ctx)
+{
+    struct order order = {compare, ctx};
+
+    qsort_s(items, count, size, compare_by, &order); /* Microsoft's, of the same kind */
+}
+
+char *strchrnul(const char *text, int c)
+{
+    while (*text && *text != (char)c)
+        text++;
+    return (char *)text;
+}
+
+const char *strerrordesc_np(int os)
+{
+    return os == ESTALE ? "Stale file handle" : strerror(os); /* which keeps its text a thread */
+}
+
 void explicit_bzero(void *bytes, size_t len)
 {
     SecureZeroMemory(bytes, len);

@@ -75,7 +75,7 @@ static int look_at_both(struct adoption *adoption, struct err *err)
                       adoption->folder->path);
     }
     adoption->disk.ops->close(adoption->disk.ctx, root);
-    rc = disk_linux_fs_type(&adoption->disk, &adoption->fs_type, err);
+    rc = disk_real_fs_type(&adoption->disk, &adoption->fs_type, err);
     if (rc != 0) {
         return rc;
     }
@@ -135,7 +135,7 @@ static int adopt(struct adoption *adoption, struct err *err)
 static int run(struct adoption *adoption, bool yes)
 {
     struct err err = {0};
-    int rc = disk_linux_open(adoption->folder->path, NULL, &adoption->disk, &err);
+    int rc = disk_real_open(adoption->folder->path, NULL, &adoption->disk, &err);
     if (rc != 0) {
         return cli_fail(&err);
     }
@@ -144,7 +144,7 @@ static int run(struct adoption *adoption, bool yes)
         say_both(adoption);
         rc = yes ? adopt(adoption, &err) : 0;
     }
-    disk_linux_close(&adoption->disk);
+    disk_real_close(&adoption->disk);
     if (rc != 0) {
         return cli_fail(&err);
     }

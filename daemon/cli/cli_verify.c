@@ -174,11 +174,11 @@ static int verify_disk(struct verify_job *job, struct err *err)
     int rc = sync_folder(job, err);
     if (rc)
         return rc;
-    rc = disk_linux_open(job->folder->path, NULL, &disk, err);
+    rc = disk_real_open(job->folder->path, NULL, &disk, err);
     if (rc)
         return rc;
     rc = compare_disk(job, &disk, err);
-    disk_linux_close(&disk);
+    disk_real_close(&disk);
     if (rc)
         return err_prefix(err, "folder '%s'", job->folder->name);
     return 0;

@@ -1,5 +1,5 @@
 /* disk.h: looking at a folder, read only: the seam between the engine and the
- * operating system. Linux: disk_linux.c; tests put a simulated disk behind the same table.
+ * operating system: disk_linux.c, disk_windows.c; tests put a simulated disk behind the same table.
  *
  * Directories are walked by handle, one component at a time, never following a link and
  * never crossing a mount point. A look has three answers, not two: present, absent,
@@ -13,7 +13,7 @@ struct buf;
 struct err;
 struct disk_dir; /* an open directory */
 
-#define DISK_NAME_MAX   255  /* bytes of one name */
+#define DISK_NAME_MAX   765  /* bytes of one name: 255 on Linux, 255 UTF-16 units on Windows */
 #define DISK_TARGET_MAX 4096 /* bytes of a symlink's target */
 
 enum disk_answer { DISK_PRESENT, DISK_ABSENT, DISK_UNKNOWN };
@@ -63,13 +63,13 @@ struct disk {
 struct watch;
 /* The real one. `path` is the folder's absolute path; `watch` may be NULL (verify looks without
  * watching: `watch` then gives -1). Thread-safe: scan workers and the folder's thread share it. */
-int disk_linux_open(const char *path, struct watch *watch, struct disk *out, struct err *err);
-void disk_linux_close(struct disk *disk);
-/* From now on each call writes the (monotonic) time of its beginning here, atomically: whoever waits
- * for an answer of the file system can say for how long. NULL: nowhere. */
-void disk_linux_beat(struct disk *disk, int64_t *beat_ns);
-/* Type of the root's file system (statfs f_type). */
-int disk_linux_fs_type(struct disk *disk, int64_t *out, struct err *err);
+int disk_real_open(const char *path, struct watch *watch, struct disk *out, struct err *err);
+void disk_real_close(struct disk *disk);
+/* From now on each call writes the (monotonic) time of its beginning here, atomically: whoever
+ * waits for an answer of the file system can say for how long. NULL: nowhere. */
+void disk_real_beat(struct disk *disk, int64_t *beat_ns);
+/* Type of the root's file system: statfs f_type; on Windows a number of its name. */
+int disk_real_fs_type(struct disk *disk, int64_t *out, struct err *err);
 
 /* Does the file system of this folder (its type and its root's identity) give files other numbers
  * from time to time, so that an identity alone proves nothing (RULES 2)? */

@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <linux/fs.h>
 #include <signal.h>
 #include <sys/ioctl.h>
@@ -35,7 +36,7 @@
 #define DIR_FLAGS  (O_DIRECTORY | O_CLOEXEC)
 #define FILE_FLAGS (O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC)
 
-struct disk_linux {
+struct disk_real {
     char *path;
     struct watch *watch; /* NULL: nothing is watched */
     int64_t *beat_ns;    /* NULL: nobody asks */
@@ -60,7 +61,7 @@ struct list_entry {
 
 static void beat(void *ctx)
 {
-    const struct disk_linux *disk = ctx;
+    const struct disk_real *disk = ctx;
     if (disk->beat_ns)
         __atomic_store_n(disk->beat_ns, clock_mono_ns(), __ATOMIC_RELAXED);
 }
@@ -82,9 +83,9 @@ static enum disk_answer answer_of(int os)
 }
 
 /* A name as a C string. False for what can be no name: such a look is a mistake of the caller. */
-static bool name_text(struct bytes name, char out[DISK_NAME_MAX + 1])
+static bool name_text(struct bytes name, char out[NAME_MAX + 1])
 {
-    if (name.len == 0 || name.len > DISK_NAME_MAX || memchr(name.at, '/', name.len) ||
+    if (name.len == 0 || name.len > NAME_MAX || memchr(name.at, '/', name.len) ||
         memchr(name.at, '\0', name.len))
         return false;
     memcpy(out, name.at, name.len);
@@ -142,7 +143,7 @@ static enum disk_answer adopt_dir(int fd, const struct disk_dir *parent, struct 
 static enum disk_answer linux_open_root(void *ctx, struct disk_dir **out, struct file_id *file,
                                         int *os)
 {
-    const struct disk_linux *disk = ctx;
+    const struct disk_real *disk = ctx;
     *out = NULL;
     beat(ctx);
     /* The user may have named the folder by a symbolic link: here alone it is followed. */
@@ -157,7 +158,7 @@ static enum disk_answer linux_open_root(void *ctx, struct disk_dir **out, struct
 static enum disk_answer linux_open(void *ctx, struct disk_dir *parent, struct bytes name,
                                    struct disk_dir **out, struct file_id *file, int *os)
 {
-    char text[DISK_NAME_MAX + 1];
+    char text[NAME_MAX + 1];
     *out = NULL;
     beat(ctx);
     *os = EINVAL;
@@ -270,8 +271,8 @@ static struct entry_attrs attrs_of(const struct statx *st, enum entry_type type)
 static enum disk_answer linux_look(void *ctx, struct disk_dir *dir, struct bytes name,
                                    struct disk_entry *out)
 {
-    const struct disk_linux *disk = ctx;
-    char text[DISK_NAME_MAX + 1];
+    const struct disk_real *disk = ctx;
+    char text[NAME_MAX + 1];
     if (!name_text(name, text))
         return unknown(out, EINVAL);
     beat(ctx);
@@ -311,7 +312,7 @@ static enum disk_answer linux_look(void *ctx, struct disk_dir *dir, struct bytes
  * and again of what was opened. -1 with errno. */
 static int open_file(const struct disk_dir *dir, struct bytes name)
 {
-    char text[DISK_NAME_MAX + 1];
+    char text[NAME_MAX + 1];
     struct stat st;
     if (!name_text(name, text)) {
         errno = EINVAL;
@@ -384,7 +385,7 @@ static enum disk_answer linux_read_file(void *ctx, struct disk_dir *dir, struct 
 static int linux_watch(void *ctx, struct disk_dir *dir, struct file_id file, bool root,
                        int32_t *out, struct err *err)
 {
-    const struct disk_linux *disk = ctx;
+    const struct disk_real *disk = ctx;
     *out = -1;
     struct watch_dir place = {.fd = dir->fd, .file = file, .root = root};
     return disk->watch ? watch_add(disk->watch, &place, out, err) : 0;
@@ -392,7 +393,7 @@ static int linux_watch(void *ctx, struct disk_dir *dir, struct file_id file, boo
 
 static void linux_unwatch(void *ctx, int32_t watch)
 {
-    const struct disk_linux *disk = ctx;
+    const struct disk_real *disk = ctx;
     if (disk->watch)
         watch_remove(disk->watch, watch);
 }
@@ -410,39 +411,39 @@ static const struct disk_ops linux_ops = {
     .read_file = linux_read_file,
 };
 
-int disk_linux_open(const char *path, struct watch *watch, struct disk *out, struct err *err)
+int disk_real_open(const char *path, struct watch *watch, struct disk *out, struct err *err)
 {
-    struct disk_linux *disk = calloc(1, sizeof *disk);
+    struct disk_real *disk = calloc(1, sizeof *disk);
     char *copy = strdup(path);
     if (!disk || !copy) {
         free(disk);
         free(copy);
         return err_set(err, ERR_NOMEM, 0, "no memory for folder '%s'", path);
     }
-    *disk = (struct disk_linux){.path = copy, .watch = watch};
+    *disk = (struct disk_real){.path = copy, .watch = watch};
     *out = (struct disk){&linux_ops, disk};
     return 0;
 }
 
-void disk_linux_close(struct disk *disk)
+void disk_real_close(struct disk *disk)
 {
     if (!disk || !disk->ctx)
         return;
-    struct disk_linux *own = disk->ctx;
+    struct disk_real *own = disk->ctx;
     free(own->path);
     free(own);
     *disk = (struct disk){0};
 }
 
-void disk_linux_beat(struct disk *disk, int64_t *beat_ns)
+void disk_real_beat(struct disk *disk, int64_t *beat_ns)
 {
-    struct disk_linux *own = disk->ctx;
+    struct disk_real *own = disk->ctx;
     own->beat_ns = beat_ns;
 }
 
-int disk_linux_fs_type(struct disk *disk, int64_t *out, struct err *err)
+int disk_real_fs_type(struct disk *disk, int64_t *out, struct err *err)
 {
-    const struct disk_linux *own = disk->ctx;
+    const struct disk_real *own = disk->ctx;
     struct statfs fs;
     if (statfs(own->path, &fs))
         return err_os(err, errno, "cannot ask for the file system of '%s'", own->path);

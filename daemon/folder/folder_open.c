@@ -41,7 +41,7 @@ void folder_close_parts(struct folder *folder)
     rules_free(folder->rules);
     folder->rules = NULL;
     if (folder->disk_open) {
-        disk_linux_close(&folder->disk);
+        disk_real_close(&folder->disk);
         folder->disk_open = false;
     }
     journal_close(folder->journal);
@@ -163,7 +163,7 @@ int folder_check_root(struct folder *folder, struct err *err)
     }
     folder->disk.ops->close(folder->disk.ctx, root);
     int64_t fs_type = 0;
-    int rc = disk_linux_fs_type(&folder->disk, &fs_type, err);
+    int rc = disk_real_fs_type(&folder->disk, &fs_type, err);
     if (rc == 0 && !info->root_known) {
         rc = journal_set_root(folder->journal, file, fs_type, err);
     }
@@ -195,7 +195,7 @@ int folder_adopt_root(struct folder *folder, struct err *err)
         return err_os(err, os ? os : ENOENT, "cannot open '%s'", folder->config->path);
     }
     folder->disk.ops->close(folder->disk.ctx, root);
-    int rc = disk_linux_fs_type(&folder->disk, &fs_type, err);
+    int rc = disk_real_fs_type(&folder->disk, &fs_type, err);
     return rc ? rc : journal_set_root(folder->journal, file, fs_type, err);
 }
 
@@ -216,12 +216,12 @@ int folder_open_parts(struct folder *folder, struct err *err)
     folder->suspect = folder->suspect && rc != 0;
     rc = rc ? rc : folder_apply_consumers(folder, err);
     rc = rc ? rc : rules_new(&folder->config->ignore, &folder->rules, err);
-    rc = rc ? rc : disk_linux_open(folder->config->path, folder->watch, &folder->disk, err);
+    rc = rc ? rc : disk_real_open(folder->config->path, folder->watch, &folder->disk, err);
     if (rc != 0) {
         return rc;
     }
     folder->disk_open = true;
-    disk_linux_beat(&folder->disk, &folder->beat_ns);
+    disk_real_beat(&folder->disk, &folder->beat_ns);
     struct observe_env env = {.disk = &folder->disk,
                               .tree = folder->tree,
                               .rules = folder->rules,

@@ -6,7 +6,6 @@
 #include "scan_crew.h"
 
 #include <errno.h>
-#include <sched.h>
 
 void scan_crew_init(struct scan_crew *crew, const struct scan_env *env)
 {
@@ -17,16 +16,6 @@ void scan_crew_init(struct scan_crew *crew, const struct scan_env *env)
 void scan_crew_deinit(struct scan_crew *crew)
 {
     pthread_mutex_destroy(&crew->lock);
-}
-
-int scan_crew_processors(void)
-{
-    cpu_set_t set;
-    CPU_ZERO(&set);
-    /* Fails only with more than 1024 processors: then two threads are as good a guess as any. */
-    if (sched_getaffinity(0, sizeof set, &set))
-        return 2;
-    return CPU_COUNT(&set);
 }
 
 int scan_crew_size(int wanted, int otherwise)
@@ -96,7 +85,7 @@ void scan_crew_progress(struct scan_crew *crew, int64_t dirs, int64_t entries)
     pthread_mutex_unlock(&crew->lock);
 }
 
-static void tell(struct scan_crew *crew, const struct entry *dir, const struct err *told)
+static void report(struct scan_crew *crew, const struct entry *dir, const struct err *told)
 {
     if (crew->env->trouble)
         crew->env->trouble(crew->env->ctx, dir, told->os, told->text);
@@ -110,7 +99,7 @@ void scan_crew_trouble(struct scan_crew *crew, const struct entry *dir, int os, 
     else
         err_os(&told, os, "%s", what);
     told.os = os;
-    tell(crew, dir, &told);
+    report(crew, dir, &told);
 }
 
 void scan_crew_trouble_name(struct scan_crew *crew, const struct entry *dir, int os,
@@ -123,5 +112,5 @@ void scan_crew_trouble_name(struct scan_crew *crew, const struct entry *dir, int
     else
         err_os(&told, os, "cannot look at '%.*s'", (int)name.len, name.at);
     told.os = os;
-    tell(crew, dir, &told);
+    report(crew, dir, &told);
 }

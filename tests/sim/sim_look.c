@@ -244,7 +244,7 @@ static const struct disk_ops ops = {.open_root = open_root,
                                     .has_writer = has_writer,
                                     .read_file = read_file};
 
-int disk_linux_open(const char *path, struct watch *watch, struct disk *out, struct err *err)
+int disk_real_open(const char *path, struct watch *watch, struct disk *out, struct err *err)
 {
     (void)path;
     (void)err;
@@ -253,18 +253,18 @@ int disk_linux_open(const char *path, struct watch *watch, struct disk *out, str
     return 0;
 }
 
-void disk_linux_close(struct disk *disk)
+void disk_real_close(struct disk *disk)
 {
     *disk = (struct disk){0};
 }
 
-void disk_linux_beat(struct disk *disk, int64_t *beat_ns)
+void disk_real_beat(struct disk *disk, int64_t *beat_ns)
 {
     (void)disk; /* nothing hangs here */
     (void)beat_ns;
 }
 
-int disk_linux_fs_type(struct disk *disk, int64_t *out, struct err *err)
+int disk_real_fs_type(struct disk *disk, int64_t *out, struct err *err)
 {
     (void)disk;
     (void)err;

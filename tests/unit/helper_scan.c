@@ -238,7 +238,7 @@ int scan_test_setup(void **state)
     snprintf(test->folder.path, sizeof test->folder.path, "%.100s/root", test->temp.path);
     test->folder.fd = openat(test->temp.fd, "root", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     snprintf(test->state, sizeof test->state, "%s/state", test->temp.path);
-    if (disk_linux_open(test->folder.path, NULL, &test->disk, &err) ||
+    if (disk_real_open(test->folder.path, NULL, &test->disk, &err) ||
         rules_new(NULL, &test->rules, &err))
         fail_msg("%s", err.text);
     test->ops = *test->disk.ops;
@@ -261,7 +261,7 @@ int scan_test_teardown(void **state)
     journal_close(test->journal);
     tree_free(test->tree);
     rules_free(test->rules);
-    disk_linux_close(&test->disk);
+    disk_real_close(&test->disk);
     close(test->folder.fd);
     temp_dir_close(&test->temp);
     walk_free(&test->told);

@@ -30,7 +30,7 @@ static int setup(void **state)
     struct fixture *f = calloc(1, sizeof *f);
     int os;
     temp_dir_open(&f->temp);
-    assert_int_equal(disk_linux_open(f->temp.path, NULL, &f->disk, NULL), 0);
+    assert_int_equal(disk_real_open(f->temp.path, NULL, &f->disk, NULL), 0);
     assert_int_equal(f->disk.ops->open_root(f->disk.ctx, &f->root, &f->root_file, &os),
                      DISK_PRESENT);
     *state = f;
@@ -41,7 +41,7 @@ static int teardown(void **state)
 {
     struct fixture *f = *state;
     f->disk.ops->close(f->disk.ctx, f->root);
-    disk_linux_close(&f->disk);
+    disk_real_close(&f->disk);
     temp_dir_close(&f->temp);
     free(f);
     return 0;
@@ -238,11 +238,11 @@ static void test_root_by_path(void **state)
                  {"file", DISK_ABSENT}};
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
         snprintf(path, sizeof path, "%s/%s", f->temp.path, cases[i].name);
-        assert_int_equal(disk_linux_open(path, NULL, &disk, NULL), 0);
+        assert_int_equal(disk_real_open(path, NULL, &disk, NULL), 0);
         assert_int_equal(disk.ops->open_root(disk.ctx, &dir, &file, &os), cases[i].answer);
         assert_int_equal(dir != NULL, cases[i].answer == DISK_PRESENT);
         disk.ops->close(disk.ctx, dir);
-        disk_linux_close(&disk);
+        disk_real_close(&disk);
     }
 }
 
@@ -343,7 +343,7 @@ static int mount_child(void *ctx)
     /* The folder itself may well be the root of a mount. */
     struct disk disk;
     struct file_id file;
-    CHECK(disk_linux_open(tmpfs, NULL, &disk, NULL) == 0);
+    CHECK(disk_real_open(tmpfs, NULL, &disk, NULL) == 0);
     CHECK(disk.ops->open_root(disk.ctx, &dir, &file, &os) == DISK_PRESENT);
     char path[220];
     snprintf(path, sizeof path, "%s/inner", tmpfs);
@@ -533,7 +533,7 @@ static void test_file_system_and_descriptors(void **state)
     struct buf names, text;
     int64_t type = 0;
     int os;
-    assert_int_equal(disk_linux_fs_type(&f->disk, &type, NULL), 0);
+    assert_int_equal(disk_real_fs_type(&f->disk, &type, NULL), 0);
     assert_int_equal(fstatfs(f->temp.fd, &fs), 0);
     assert_int_equal(type, (int64_t)fs.f_type);
     temp_mkdir(&f->temp, "dir");

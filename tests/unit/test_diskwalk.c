@@ -69,7 +69,7 @@ static void walk_into(struct buf *out, const struct config_list *patterns)
     struct err err;
     struct compare_item item;
     int rc;
-    assert_int_equal(disk_linux_open(root, NULL, &disk, &err), 0);
+    assert_int_equal(disk_real_open(root, NULL, &disk, &err), 0);
     assert_int_equal(rules_new(patterns, &rules, &err), 0);
     assert_int_equal(diskwalk_open(&disk, rules, &walk, &err), 0);
     while ((rc = diskwalk_next(walk, &item, &err)) == 1) {
@@ -81,7 +81,7 @@ static void walk_into(struct buf *out, const struct config_list *patterns)
     assert_int_equal(rc, 0);
     diskwalk_close(walk);
     rules_free(rules);
-    disk_linux_close(&disk);
+    disk_real_close(&disk);
     assert_true(buf_ok(out));
 }
 

@@ -294,7 +294,7 @@ static void test_everything_is_watched(void **state)
         .barrier_dir = path,
         .sink = {&hints, no_hint, no_unwatched, no_lost, no_barrier, no_batch}};
     assert_int_equal(watch_open(&setup, &watch, NULL), 0);
-    assert_int_equal(disk_linux_open(test->folder.path, watch, &disk, NULL), 0);
+    assert_int_equal(disk_real_open(test->folder.path, watch, &disk, NULL), 0);
     test->env.disk = &disk;
     scan_test_grow(test, 3, WATCHED, paths);
     index_or_fail(test);
@@ -306,7 +306,7 @@ static void test_everything_is_watched(void **state)
     }
     assert_int_equal(watch_drain(watch, NULL), 0);
     assert_int_equal(hints, WATCHED);
-    disk_linux_close(&disk);
+    disk_real_close(&disk);
     watch_close(watch);
     free(paths);
 }

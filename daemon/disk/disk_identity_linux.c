@@ -1,6 +1,6 @@
-/* disk_identity.c: which file systems keep the identity of a file, inode number and birth time, for
- * as long as the file lives, and which keep to the bytes of a name. By the type that statfs(2)
- * gives; no call of the system is made here. Any thread. */
+/* disk_identity_linux.c: which file systems keep the identity of a file, inode number and birth
+ * time, for as long as the file lives, and which keep to the bytes of a name. By the type that
+ * statfs(2) gives; no call of the system is made here. Any thread. */
 #include "disk.h"
 
 #include <linux/magic.h>
