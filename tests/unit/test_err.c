@@ -41,7 +41,8 @@ static void test_codes_of_errno(void **state)
         assert_int_equal(err_os(NULL, cases[i].os, "x"), cases[i].code);
     assert_string_equal(err_code_name(ERR_NOTFOUND), "not found");
     assert_string_equal(err_code_name(ERR_CONFLICT), "conflict");
-    assert_string_equal(err_code_name(ERR_CONFLICT - 1), "unknown error");
+    assert_string_equal(err_code_name(ERR_HELD), "held");
+    assert_string_equal(err_code_name(ERR_HELD - 1), "unknown error");
     assert_string_equal(err_code_name(1), "unknown error");
 }
 
