@@ -156,3 +156,9 @@ void read_cancel(struct read_windows *read)
     /* ERROR_NOT_FOUND: it has just completed by itself. */
     (void)CancelIoEx(read->dir, &read->over);
 }
+
+void read_wait(struct read_windows *read)
+{
+    DWORD bytes;
+    (void)GetOverlappedResult(read->dir, &read->over, &bytes, TRUE); /* how it ended is no matter */
+}

@@ -51,6 +51,8 @@ const char *read_completed(struct read_windows *read);
 /* Asks for the end of the read in flight, which is dequeued like any other. Also from another
  * thread. */
 void read_cancel(struct read_windows *read);
+/* Waits until the kernel is done with the read in flight, without dequeuing it. */
+void read_wait(struct read_windows *read);
 
 /* Is the directory that is read still what the path leads to, and not about to go? */
 bool read_is_at(const struct read_windows *read, const wchar_t *path);

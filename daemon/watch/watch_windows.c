@@ -91,9 +91,13 @@ static void cancel_locked(struct watch_windows *watch)
     struct completion completion;
     if (watch->read.in_flight)
         read_cancel(&watch->read);
-    while (watch->read.in_flight)
-        if (dequeue(watch, INFINITE, &completion) && completion.packet == PACKET_READ)
+    while (watch->read.in_flight) {
+        bool got = dequeue(watch, INFINITE, &completion);
+        if (!got)
+            read_wait(&watch->read); /* the port fails, which it does not in life */
+        if (!got || completion.packet == PACKET_READ)
             (void)read_completed(&watch->read); /* whatever it read is of no use any more */
+    }
 }
 
 static void root_gone_locked(struct watch_windows *watch)
