@@ -106,7 +106,7 @@ static int set_defaults(enum option_scope scope, void *section, struct err *err)
 }
 
 /* The name becomes a file name in the state directory and a word in urls and on command lines. */
-static const char *name_fault(const char *name)
+const char *config_name_fault(const char *name)
 {
     size_t len = strlen(name);
 
@@ -130,7 +130,7 @@ static const char *name_fault(const char *name)
     return NULL;
 }
 
-_Static_assert(CONFIG_NAME_MAX == 64, "name_fault() says so");
+_Static_assert(CONFIG_NAME_MAX == 64, "config_name_fault() says so");
 
 /* Appends a zeroed section; the arrays move, so nothing may point into them while loading. */
 static int grow_sections(struct config *config, enum option_scope scope)
@@ -168,7 +168,7 @@ static int start_daemon(struct loader *in, const struct ini_item *item, struct e
 static int start_named(struct loader *in, const struct ini_item *item, struct err *err)
 {
     struct config *config = in->config;
-    const char *fault = name_fault(item->name);
+    const char *fault = config_name_fault(item->name);
     size_t count = config_section_count(config, in->scope);
     size_t limit = in->scope == SCOPE_FOLDER ? CONFIG_FOLDERS_MAX : CONFIG_UPLOADS_MAX;
 

@@ -130,6 +130,8 @@ void config_free(struct config *config);
 int config_check_paths(const struct config *config, struct buf *notes, struct err *err);
 
 const struct config_folder *config_find_folder(const struct config *config, const char *name);
+/* What is wrong with the name of a section (a reader's has the same rules), or NULL. */
+const char *config_name_fault(const char *name);
 /* True when `upload` serves the folder called `name`. */
 bool config_upload_serves(const struct config_upload *upload, const char *name);
 

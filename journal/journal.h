@@ -169,8 +169,9 @@ enum journal_resync {
     JOURNAL_NEW_ID,
     /* Likewise: reads all that can be checked; ERR_CORRUPT when somebody's doubt was right. */
     JOURNAL_CHECK,
-    /* Not of an upload, but of a reader: a new one, that is to get all rows there are. ERR_EXISTS
-     * when something has that name. */
+    /* Not of an upload, but of a reader: a new one, that is to get all rows there are. Not 0:
+     * `value` is the epoch of the rows it has, as of a journal that is gone. ERR_EXISTS when
+     * something has that name. */
     JOURNAL_READER_ADD,
     /* It has rows up to `value`, which may be where it stands already: as journal_ack().
      * ERR_NOTFOUND when there is no such reader. */

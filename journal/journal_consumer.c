@@ -65,8 +65,9 @@ static int get_least(struct journal *journal, int64_t heard_after_wall_ms, int64
     return 0;
 }
 
+/* A reader with where it begins; `since_ms` and `epoch` are 0 of an upload. */
 static int insert_consumer(struct journal *journal, const char *name, int64_t acked,
-                           enum journal_consumer kind, int64_t since_ms, struct err *err)
+                           int64_t since_ms, int64_t epoch, struct err *err)
 {
     int64_t count = 0, least;
     sqlite3_stmt *insert = journal->statements[QJ_CONSUMER_INSERT];
@@ -88,8 +89,9 @@ static int insert_consumer(struct journal *journal, const char *name, int64_t ac
     if (code == 0) {
         sql_bind_text(insert, 1, name);
         sql_bind_i64(insert, 2, acked);
-        sql_bind_i64(insert, 3, kind);
+        sql_bind_i64(insert, 3, epoch ? JOURNAL_READER : JOURNAL_UPLOAD);
         sql_bind_i64(insert, 4, since_ms);
+        sql_bind_i64(insert, 5, epoch);
         code = run(journal, QJ_CONSUMER_INSERT, err);
     }
     return journal_end(journal, code, err);
@@ -105,7 +107,7 @@ int journal_consumer_add(struct journal *journal, const char *name, int64_t acke
                        "upload '%s': a reader has this name; remove it with 'spoor consumer remove "
                        "%s', or name the upload otherwise",
                        name, name);
-    return code == 0 ? 0 : insert_consumer(journal, name, acked, JOURNAL_UPLOAD, 0, err);
+    return code == 0 ? 0 : insert_consumer(journal, name, acked, 0, 0, err);
 }
 
 static int forget_deletes(struct journal *journal, const char *consumer, int64_t from_seq,
@@ -201,8 +203,8 @@ int journal_reader_do(struct journal *journal, const struct journal_order *order
         return err_set(err, ERR_EXISTS, 0, "reader '%s': there is %s of that name already",
                        order->consumer, kind == JOURNAL_READER ? "one" : "an upload");
     if (order->what == JOURNAL_READER_ADD)
-        return insert_consumer(journal, order->consumer, journal->info.floor_seq, JOURNAL_READER,
-                               wall_ms, err);
+        return insert_consumer(journal, order->consumer, journal->info.floor_seq, wall_ms,
+                               order->value ? order->value : journal->info.epoch, err);
     if (code || kind != JOURNAL_READER)
         return err_set(err, ERR_NOTFOUND, 0, "there is no reader '%s'%s", order->consumer,
                        code ? "" : ": it is an upload");

@@ -63,11 +63,12 @@ const char *const query_journal[QJ_COUNT] = {
     [QJ_CHANGE_YOUNGER] = "SELECT seq FROM change WHERE seq>?1 AND seq<=?2 AND time>=?3"
                           " ORDER BY seq LIMIT 1",
     [QJ_CHANGE_DELETE] = "DELETE FROM change WHERE seq<=?1",
-    [QJ_CONSUMER_INSERT] = "INSERT INTO consumer(name,acked,acked_ms,error,error_ms,kind,since_ms)"
-                           " VALUES(?1,?2,0,'',0,?3,?4)",
+    [QJ_CONSUMER_INSERT] = "INSERT INTO consumer(name,acked,acked_ms,error,error_ms,kind,since_ms,"
+                           "epoch) VALUES(?1,?2,0,'',0,?3,?4,?5)",
     [QJ_CONSUMER_DELETE] = "DELETE FROM consumer WHERE name=?1",
     [QJ_CONSUMER_ACKED] = "SELECT acked,kind FROM consumer WHERE name=?1",
-    [QJ_CONSUMER_ACK] = "UPDATE consumer SET acked=?2,acked_ms=?3 WHERE name=?1",
+    [QJ_CONSUMER_ACK] = "UPDATE consumer SET acked=?2,acked_ms=?3,"
+                        "epoch=(SELECT epoch FROM meta) WHERE name=?1",
     [QJ_CONSUMER_ERROR] = "UPDATE consumer SET error=?2,error_ms=?3 WHERE name=?1",
     /* What comes before a snapshot is not wanted any more, what comes after it is. A reader counts
      * that was heard of since ?1 or has nothing waiting from before, unless it lost rows already:
@@ -129,6 +130,7 @@ const char *const query_reader[QR_COUNT] = {
                      ",held,released,kind,since_ms"
                      ",(SELECT count(*) FROM quarantine WHERE consumer=c.name)"
                      ",(SELECT count(*) FROM quarantine WHERE consumer=c.name AND retry=1)"
+                     ",c.epoch"
                      " FROM consumer c LEFT JOIN batch b ON b.consumer=c.name"
                      " LEFT JOIN snapshot s ON s.consumer=c.name ORDER BY name",
     [QR_BRAKE] = "SELECT coalesce(sum(entries),0) FROM brake WHERE consumer=?1 AND time>=?2"

@@ -303,6 +303,7 @@ int reader_consumers(struct reader *reader,
             .snapshot_entries = -1,
             .kind = (enum journal_consumer)sqlite3_column_int(select, 12),
             .heard_ms = sqlite3_column_int64(select, 13),
+            .epoch = sqlite3_column_int64(select, 16),
         };
         if (consumer.acked_ms > consumer.heard_ms)
             consumer.heard_ms = consumer.acked_ms;

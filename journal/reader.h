@@ -50,6 +50,7 @@ struct reader_consumer {
     int64_t snapshot_entries;        /* of the snapshot on its way to it, -1 none */
     int64_t snapshot_sent;           /* of these acknowledged */
     enum journal_consumer kind;
+    int64_t epoch;    /* of a reader: the one whose rows it has */
     int64_t heard_ms; /* of a reader: wall time of when it was added or acknowledged last */
 };
 int reader_consumers(struct reader *reader,

@@ -221,9 +221,9 @@ static const char journal_4[] =
     ") STRICT, WITHOUT ROWID;";
 
 static const char journal_5[] =
-    "ALTER TABLE consumer ADD COLUMN kind INTEGER NOT NULL DEFAULT 1;" /* enum journal_consumer */
-    "ALTER TABLE consumer ADD COLUMN since_ms INTEGER NOT NULL DEFAULT 0;" /* a reader's beginning
-                                                                            */
+    /* enum journal_consumer; when a reader was added. */
+    "ALTER TABLE consumer ADD COLUMN kind INTEGER NOT NULL DEFAULT 1;"
+    "ALTER TABLE consumer ADD COLUMN since_ms INTEGER NOT NULL DEFAULT 0;"
     "DROP VIEW v_pending; DROP VIEW v_consumers;"
     /* What servers wait for: a reader that is slow is no fault of the delivery. */
     VIEW_PENDING(" WHERE kind=1")
@@ -240,8 +240,12 @@ static const char journal_6[] =
     " PRIMARY KEY(consumer,epoch,last)"
     ") STRICT, WITHOUT ROWID;";
 
-static const char *const journal_steps[] = {journal_1, journal_2, journal_3,
-                                            journal_4, journal_5, journal_6};
+/* Of a reader: the epoch whose rows it has. */
+static const char journal_7[] = "ALTER TABLE consumer ADD COLUMN epoch INTEGER NOT NULL DEFAULT 0;"
+                                "UPDATE consumer SET epoch=(SELECT epoch FROM meta);";
+
+static const char *const journal_steps[] = {journal_1, journal_2, journal_3, journal_4,
+                                            journal_5, journal_6, journal_7};
 
 const struct schema schema_journal = {SCHEMA_JOURNAL_ID, journal_steps, ARRAY_LEN(journal_steps)};
 

@@ -29,6 +29,7 @@ struct cli {
     bool names;                              /* --names */
     bool follow, reverse, uploaded, server;  /* --follow --reverse --uploaded --server */
     bool yes;                                /* --yes */
+    bool ack;                                /* --ack */
     const char *since, *until, *at;          /* seq or time, as given */
     int64_t count;                           /* -n, -1 not given */
     int64_t timeout_ns;                      /* --timeout, -1 not given */
@@ -63,6 +64,7 @@ int cli_folder(const struct cli *cli);
 int cli_hold(const struct cli *cli);
 int cli_quarantine(const struct cli *cli);
 int cli_resync(const struct cli *cli);
+int cli_consumer(const struct cli *cli);
 
 /* The whole command line: what main() calls. */
 int cli_main(int argc, char **argv);

@@ -31,7 +31,7 @@ static const struct cli_command commands[] = {
     {"status", "", "Fj", "what is watched, journaled, delivered",
      "Asks the daemon, if one runs, and reads the journals: back-end, entries, last sequence\n"
      "number, what each upload has acknowledged, what is pending and since when, errors, gaps.\n"
-     "With --json a record a line: \"record\" is daemon, folder or upload.",
+     "With --json a record a line: \"record\" is daemon, folder, upload or reader.",
      cli_status},
     {"log", "[PATH]", "Fj0NfrSUn", "the changes, newest last",
      "Prints the journal's rows, all of them or those at or below PATH. --follow goes on as rows\n"
@@ -75,6 +75,17 @@ static const struct cli_command commands[] = {
      "has\n"
      "arrived. It happens by itself when a server has lost rows; this asks for it.",
      cli_resync},
+    {"consumer", "add|list|read|ack|remove [NAME] [SEQ]", "FjfA",
+     "readers of the journal beside uploads",
+     "add NAME      a new reader, which is to get every row there is and those to come; they are\n"
+     "              kept for it until it has acknowledged them (consumer_expiry)\n"
+     "list          who reads, uploads too: acknowledged, pending, last heard of\n"
+     "read NAME     the rows it has not acknowledged, one JSON object a line, as of log --json;\n"
+     "              with --ack they are acknowledged once they are written, with --follow it\n"
+     "              goes on as rows come. What is lost is told by a line of kind gap.\n"
+     "ack NAME SEQ  acknowledges the rows up to SEQ, for who reads without --ack\n"
+     "remove NAME   forgets the reader",
+     cli_consumer},
     {"config", "check|show|paths|example", "j", "look at the configuration",
      "check    says whether the configuration is good, else what is wrong and where (exit 78)\n"
      "show     every key with its value and where that comes from\n"

@@ -46,6 +46,7 @@ static const struct cli_option options[] = {
      "wait no longer than this, as 30s or 5min"},
     {'s', OPTION_FLAG, "server", NULL, FIELD(server), "compare with the server instead"},
     {'y', OPTION_FLAG, "yes", NULL, FIELD(yes), "do it, do not only show it"},
+    {'A', OPTION_FLAG, "ack", NULL, FIELD(ack), "acknowledge what was printed"},
     {'l', OPTION_TEXT, "listen", "ADDRESS:PORT", FIELD(listen),
      "where to listen; port 0 takes a free one"},
     {'d', OPTION_TEXT, "store", "DIR", FIELD(store), "where to keep what is received"},

@@ -3,6 +3,7 @@
 #include "cli.h"
 
 #include "buf.h"
+#include "cli_consumer.h"
 #include "cli_render.h"
 #include "clock.h"
 #include "err.h"
@@ -220,6 +221,20 @@ static void print_upload(const struct page *page, const struct status_upload *up
     add_warning(page, error);
 }
 
+static bool is_reader(const struct status_upload *upload)
+{
+    return upload->registered && upload->consumer.kind == JOURNAL_READER;
+}
+
+static void print_reader(const struct page *page, const struct status_folder *folder,
+                         const struct status_upload *upload)
+{
+    add_label(page, "  ", upload->name);
+    buf_add_str(page->out, "reader" DOT);
+    consumer_add_text(page->out, &upload->consumer, &folder->info, page->now_ms);
+    buf_add_char(page->out, '\n');
+}
+
 static void print_all(struct page *page)
 {
     page->width = (int)strlen("daemon");
@@ -240,7 +255,10 @@ static void print_all(struct page *page)
         print_trouble(page, folder);
         print_wal(page, folder);
         for (size_t u = 0; u < folder->upload_count; u++)
-            print_upload(page, &folder->uploads[u]);
+            if (is_reader(&folder->uploads[u]))
+                print_reader(page, folder, &folder->uploads[u]);
+            else
+                print_upload(page, &folder->uploads[u]);
     }
 }
 
@@ -369,6 +387,16 @@ static void json_upload(const struct page *page, const struct status_folder *fol
     buf_add_char(out, '\n');
 }
 
+static void json_reader(const struct page *page, const struct status_folder *folder,
+                        const struct status_upload *upload)
+{
+    json_begin(page->out);
+    json_cstr(page->out, "record", "reader");
+    consumer_add_json(page->out, folder->config->name, &upload->consumer, &folder->info);
+    json_end(page->out);
+    buf_add_char(page->out, '\n');
+}
+
 static void json_all(const struct page *page, const struct config *config)
 {
     json_daemon(page->out, config, page->view);
@@ -376,7 +404,10 @@ static void json_all(const struct page *page, const struct config *config)
         const struct status_folder *folder = &page->view->folders[f];
         json_folder(page->out, folder);
         for (size_t u = 0; u < folder->upload_count; u++)
-            json_upload(page, folder, &folder->uploads[u]);
+            if (is_reader(&folder->uploads[u]))
+                json_reader(page, folder, &folder->uploads[u]);
+            else
+                json_upload(page, folder, &folder->uploads[u]);
     }
 }
 

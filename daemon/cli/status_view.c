@@ -179,7 +179,8 @@ static int take_consumer(void *ctx, const struct reader_consumer *consumer)
     struct status_folder *folder = ctx;
     struct status_upload *upload = find_upload(folder, consumer->name);
 
-    if (!upload)
+    /* A reader is no upload, though an upload should be given its name. */
+    if (!upload || consumer->kind == JOURNAL_READER)
         upload = add_upload(folder, consumer->name);
     if (!upload)
         return ERR_NOMEM;

@@ -102,6 +102,16 @@ int folder_store_batch(void *folder, const char *consumer, const struct journal_
 int folder_ack(void *folder, const char *consumer, int64_t seq, struct err *err);
 int folder_report(void *folder, const char *consumer, const char *error, struct err *err);
 int folder_resync(void *folder, const struct journal_order *order, struct err *err);
+/* The same for who must not wait: the order, whose words are copied, is given to the folder's
+ * thread, and `wake` is set when it is through. ERR_BUSY when the file system hangs. */
+struct folder_errand;
+struct wake;
+int folder_send(struct folder *folder, const struct journal_order *order, struct wake *wake,
+                struct folder_errand **out, struct err *err);
+/* True when it is through: then *rc and *err say how. A closed folder's errands are. Any thread. */
+bool folder_errand_done(struct folder_errand *errand, int *rc, struct err *err);
+/* Only when it is through. NULL allowed. */
+void folder_errand_free(struct folder_errand *errand);
 /* Makes the set of consumers these (adds new ones at 0, removes those that are configured no
  * more). Between open and start: the journal may not be open yet, so it is done by the thread. */
 int folder_set_consumers(struct folder *folder, const char *const *names, size_t count,

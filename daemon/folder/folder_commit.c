@@ -152,6 +152,16 @@ static void serve(struct folder *folder, struct folder_request *request)
     }
 }
 
+void folder_finish_locked(struct folder *folder, struct folder_request *request)
+{
+    request->done = true;
+    if (request->finished) {
+        request->finished(request);
+    } else {
+        pthread_cond_broadcast(&folder->wake_askers);
+    }
+}
+
 void folder_serve_requests(struct folder *folder)
 {
     pthread_mutex_lock(&folder->lock);
@@ -163,8 +173,7 @@ void folder_serve_requests(struct folder *folder)
         struct folder_request *next = request->next; /* its owner may free it once it is done */
         serve(folder, request);
         pthread_mutex_lock(&folder->lock);
-        request->done = true;
-        pthread_cond_broadcast(&folder->wake_askers);
+        folder_finish_locked(folder, request);
         pthread_mutex_unlock(&folder->lock);
         request = next;
     }

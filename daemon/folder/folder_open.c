@@ -103,6 +103,71 @@ static int find_stale(void *ctx, const struct reader_consumer *consumer)
     return 0;
 }
 
+/* The readers of a journal that is about to be moved aside, as far as they can still be read. */
+struct kept {
+    struct {
+        char name[65];
+        int64_t heard_ms, epoch;
+    } items[JOURNAL_CONSUMERS_MAX];
+    size_t count;
+};
+
+static int keep_reader(void *ctx, const struct reader_consumer *consumer)
+{
+    struct kept *kept = ctx;
+    if (consumer->kind == JOURNAL_READER && kept->count < JOURNAL_CONSUMERS_MAX) {
+        memcpy(kept->items[kept->count].name, consumer->name, sizeof consumer->name);
+        kept->items[kept->count].heard_ms = consumer->heard_ms;
+        kept->items[kept->count++].epoch = consumer->epoch;
+    }
+    return 0;
+}
+
+static struct kept *keep_readers(const struct folder *folder)
+{
+    struct reader *reader = NULL;
+    struct kept *kept = calloc(1, sizeof *kept);
+    /* What cannot be read is lost with the rest: whoever comes back is told that there is no such
+     * reader. */
+    if (kept && reader_open(folder->dir, &reader, NULL) == 0) {
+        (void)reader_consumers(reader, keep_reader, kept, NULL);
+    }
+    reader_close(reader);
+    return kept;
+}
+
+/* Into the new journal, from its first row on: their epoch tells them that it is another. */
+static int put_readers(struct folder *folder, const struct kept *kept, struct err *err)
+{
+    int rc = 0;
+    for (size_t i = 0; kept && i < kept->count && rc == 0; i++) {
+        const struct journal_order order = {.what = JOURNAL_READER_ADD,
+                                            .consumer = kept->items[i].name,
+                                            .value = kept->items[i].epoch};
+        rc = journal_resync(folder->journal, &order, kept->items[i].heard_ms, err);
+        rc = rc == ERR_EXISTS || rc == ERR_INVALID ? 0 : rc; /* read out of a damaged table */
+    }
+    return rc;
+}
+
+/* The journal is damaged: it is moved aside, and a new one begun. */
+static int begin_anew(struct folder *folder, struct err *err)
+{
+    struct err why = *err;
+    struct kept *kept = keep_readers(folder);
+    folder_close_parts(folder);
+    int rc = journal_move_aside(folder->dir, err);
+    if (rc == 0) {
+        log_error("folder '%s': %s; the file was moved aside and a new journal is begun",
+                  folder->config->name, why.text);
+    }
+    folder->suspect = folder->suspect && rc != 0;
+    rc = rc ? rc : open_journal(folder, err);
+    rc = rc ? rc : put_readers(folder, kept, err);
+    free(kept);
+    return rc;
+}
+
 /* An upload whose name a reader has gets nothing until that is gone; all else goes on. */
 static int add_upload(struct folder *folder, const char *name, struct err *err)
 {
@@ -203,15 +268,7 @@ int folder_open_parts(struct folder *folder, struct err *err)
 {
     int rc = open_journal(folder, err);
     if (rc == ERR_CORRUPT) {
-        struct err why = *err;
-        folder_close_parts(folder);
-        rc = journal_move_aside(folder->dir, err);
-        if (rc == 0) {
-            log_error("folder '%s': %s; the file was moved aside and a new journal is begun",
-                      folder->config->name, why.text);
-        }
-        folder->suspect = folder->suspect && rc != 0;
-        rc = rc ? rc : open_journal(folder, err);
+        rc = begin_anew(folder, err);
     }
     folder->suspect = folder->suspect && rc != 0;
     rc = rc ? rc : folder_apply_consumers(folder, err);

@@ -39,6 +39,7 @@ struct folder_request {
     bool done;
     int rc;
     struct err err;
+    void (*finished)(struct folder_request *request); /* NULL, or nobody waits on wake_askers */
 };
 
 enum folder_ticket_state { TICKET_FREE, TICKET_SENT, TICKET_ARRIVED, TICKET_DONE };
@@ -131,6 +132,9 @@ void folder_set_state(struct folder *folder, enum folder_state state, const char
 /* A name or directory could not be looked at: into status, and rarely into the log. */
 void folder_trouble(void *ctx, struct bytes path, int os);
 void folder_lost_locked(struct folder *folder, uint32_t reason);
+
+/* folder_commit.c: the request is through; the lock is held. It may be freed at once. */
+void folder_finish_locked(struct folder *folder, struct folder_request *request);
 
 /* folder_thread.c: the thread's body; ctx is the folder. It takes steps until it is told to stop,
  * sleeps between them until one is due or something calls, and ends. The simulation does the same

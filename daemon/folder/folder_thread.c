@@ -514,12 +514,11 @@ static void refuse_requests(struct folder *folder)
         struct folder_request *next = request->next;
         request->rc = err_set(&request->err, ERR_CANCELLED, 0, "folder '%s' has stopped",
                               folder->config->name);
-        request->done = true;
+        folder_finish_locked(folder, request);
         request = next;
     }
     folder->requests = NULL;
     folder->requests_tail = &folder->requests;
-    pthread_cond_broadcast(&folder->wake_askers);
     pthread_mutex_unlock(&folder->lock);
 }
 

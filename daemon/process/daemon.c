@@ -236,6 +236,7 @@ static int serve(struct daemon *daemon, struct err *err)
         control_serve(daemon->control, fds + 2, count, daemon_answer_request, daemon);
         if (daemon->engine)
             barriers_check(daemon->barriers, daemon->engine, daemon->control);
+        daemon_check_errands(daemon);
     }
     return 0;
 }
@@ -280,6 +281,7 @@ static void close_all(struct daemon *daemon)
         if (!engine_wait_end(daemon->engine, began + hang_ns(daemon->engine)))
             leave_behind(daemon);
         engine_close(daemon->engine);
+        daemon_check_errands(daemon); /* all are through, or were refused */
         log_info("stopped after %lld ms", (long long)((clock_mono_ns() - began) / CLOCK_NS_PER_MS));
     }
     control_close(daemon->control);

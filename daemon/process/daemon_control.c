@@ -13,7 +13,7 @@
 #include "reader.h"
 #include "upload.h"
 
-static void answer(struct daemon *daemon, uint64_t client, const char *error_or_null)
+void daemon_answer(struct daemon *daemon, uint64_t client, const char *error_or_null)
 {
     struct buf line;
 
@@ -37,7 +37,7 @@ static void answer_status(struct daemon *daemon, uint64_t client)
     if (buf_ok(&line))
         control_answer(daemon->control, client, line.data, line.len);
     else
-        answer(daemon, client, "the answer is too long or memory ran out");
+        daemon_answer(daemon, client, "the answer is too long or memory ran out");
     buf_deinit(&line);
 }
 
@@ -73,7 +73,7 @@ static void handle_folder(struct daemon *daemon, uint64_t client, const char *re
             if (strcmp(folder_name(folder), name.data) == 0)
                 rc = act(folder, &err);
         }
-    answer(daemon, client, rc == 0 ? NULL : err.text);
+    daemon_answer(daemon, client, rc == 0 ? NULL : err.text);
     buf_deinit(&name);
 }
 
@@ -103,7 +103,7 @@ static void handle_wish(struct daemon *daemon, uint64_t client, const char *requ
     }
     if (!done && failed.code == 0)
         (void)err_set(&failed, ERR_NOTFOUND, 0, "no upload that this can be done for");
-    answer(daemon, client, failed.code == 0 ? NULL : failed.text);
+    daemon_answer(daemon, client, failed.code == 0 ? NULL : failed.text);
     buf_deinit(&folder);
     buf_deinit(&name);
 }
@@ -116,18 +116,18 @@ void daemon_answer_request(void *ctx, uint64_t client, const char *request, size
 
     buf_init(&verb, CONTROL_REQUEST_MAX);
     if (!daemon->engine || daemon->stopping) {
-        answer(daemon, client, "the daemon is stopping");
+        daemon_answer(daemon, client, "the daemon is stopping");
     } else if (reader_json_get(request, len, "$.do", &verb, &err) != 0 || !verb.data) {
-        answer(daemon, client, "the request is no JSON object with a \"do\"");
+        daemon_answer(daemon, client, "the request is no JSON object with a \"do\"");
     } else if (strcmp(verb.data, "status") == 0) {
         answer_status(daemon, client);
     } else if (strcmp(verb.data, "sync") == 0) {
         handle_sync(daemon, client, request, len);
     } else if (strcmp(verb.data, "stop") == 0) {
         daemon->stopping = true;
-        answer(daemon, client, NULL);
+        daemon_answer(daemon, client, NULL);
     } else if (strcmp(verb.data, "reload") == 0) {
-        answer(daemon, client, daemon_reload(daemon, &err) == 0 ? NULL : err.text);
+        daemon_answer(daemon, client, daemon_reload(daemon, &err) == 0 ? NULL : err.text);
     } else if (strcmp(verb.data, "adopt") == 0) {
         handle_folder(daemon, client, request, len, folder_adopt);
     } else if (strcmp(verb.data, "check") == 0) {
@@ -140,13 +140,17 @@ void daemon_answer_request(void *ctx, uint64_t client, const char *request, size
         handle_wish(daemon, client, request, len, JOURNAL_DROP);
     } else if (strcmp(verb.data, "resync") == 0) {
         handle_wish(daemon, client, request, len, JOURNAL_SNAPSHOT);
+    } else if (strcmp(verb.data, "consumer") == 0) {
+        daemon_handle_consumer(daemon, client, request, len);
     } else if (strcmp(verb.data, "retry") == 0) {
         engine_retry(daemon->engine, SIZE_MAX);
-        answer(daemon, client, NULL);
+        daemon_answer(daemon, client, NULL);
     } else {
-        answer(daemon, client,
-               "unknown request; known are status, sync, stop, reload, adopt, check, release, "
-               "retry-rows, drop-rows, resync and retry");
+        daemon_answer(
+            daemon, client,
+            "unknown request; known are status, sync, stop, reload, adopt, check, release, "
+            "retry-rows, drop-rows, resync, "
+            "consumer and retry");
     }
     buf_deinit(&verb);
 }

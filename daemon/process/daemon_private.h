@@ -7,6 +7,13 @@
 #include "err.h"
 #include "wake.h"
 
+#define DAEMON_ERRANDS_MAX 64 /* also of clients that have gone meanwhile */
+
+struct daemon_errand {
+    struct folder_errand *errand; /* NULL: free */
+    uint64_t client;
+};
+
 struct daemon {
     const struct daemon_options *options;
     struct config *config;
@@ -18,6 +25,7 @@ struct daemon {
     struct control *control;
     struct engine *engine;
     struct barriers *barriers;
+    struct daemon_errand errands[DAEMON_ERRANDS_MAX];
     struct confine confine;
     int64_t started_mono_ns;
     bool stopping;
@@ -39,5 +47,14 @@ int daemon_reload(struct daemon *daemon, struct err *err);
 /* daemon_control.c */
 /* What a client of the control channel asks; `ctx` is the struct daemon. */
 void daemon_answer_request(void *ctx, uint64_t client, const char *request, size_t len);
+/* Done, or not and why. */
+void daemon_answer(struct daemon *daemon, uint64_t client, const char *error_or_null);
+
+/* daemon_errand.c */
+/* {"do":"consumer"}: answered at once when it cannot be, else by daemon_check_errands(). */
+void daemon_handle_consumer(struct daemon *daemon, uint64_t client, const char *request,
+                            size_t len);
+/* Answers those that are through. */
+void daemon_check_errands(struct daemon *daemon);
 
 #endif
