@@ -138,6 +138,18 @@ static const char *server_apply(struct server *server, const struct sim_row *row
     }
 }
 
+/* A batch that ends here would leave a temporary name with the server (RULES 21). */
+static bool server_parks(const struct server *server)
+{
+    for (int i = 0; i < server->count; i++) {
+        if (strncmp(server->entries[i].path, RECONCILE_PARK_PREFIX,
+                    strlen(RECONCILE_PARK_PREFIX)) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* --- three pictures of the same tree --- */
 
 static bool tree_is_server(struct simdaemon *d, const struct entry *dir, int *seen)
@@ -398,6 +410,10 @@ static bool apply_row(struct simdaemon *d, const struct edit *edit)
         return wrong(d, "too many rows");
     }
     const char *fault = server_apply(&d->server, row, edit->attrs.size);
+    if (!fault && server_parks(&d->server) != ((row->flags & CHANGE_PARKED) != 0)) {
+        fault = row->flags & CHANGE_PARKED ? "says that something is parked, and nothing is"
+                                           : "does not say that something is parked";
+    }
     return fault ? wrong(d, "%s %s -> %s %s", change_kind_name(row->kind), row->from, row->path,
                          fault)
                  : true;

@@ -58,7 +58,7 @@ static int found(const struct simfs *fs, int dir, int name)
     return name < 0 ? 0 : kids[name] ? kids[name] : kids[other_case(fs, name)];
 }
 
-static void tell(struct simfs *fs, int dir, int name, uint8_t hints)
+void sim_tell(struct simfs *fs, int dir, int name, uint8_t hints)
 {
     if (!fs->nodes[dir].watched) {
         return;
@@ -227,19 +227,20 @@ static void remove_tree(struct simfs *fs, int dir, int name)
     }
     fs->nodes[kid].changes++;
     fs->nodes[dir].kids[name] = 0;
-    tell(fs, dir, name, HINT_NAME);
+    sim_tell(fs, dir, name, HINT_NAME);
 }
 
 static void do_write(struct simfs *fs, int dir, int name)
 {
     int kid = fs->nodes[dir].kids[name];
+    uint8_t hints = fs->writer ? HINT_CONTENT : HINT_CONTENT | HINT_CLOSED;
     fs->nodes[kid].version++;
     fs->nodes[kid].changes++;
-    tell(fs, dir, name, HINT_CONTENT | HINT_CLOSED);
+    sim_tell(fs, dir, name, hints);
     for (int d = 1; fs->all_links && d < fs->next; d++) {
         for (int n = 0; fs->nodes[d].type == ENTRY_DIR && n < SIM_NAMES; n++) {
             if (fs->nodes[d].kids[n] == kid && (d != dir || n != name)) {
-                tell(fs, d, n, HINT_CONTENT | HINT_CLOSED);
+                sim_tell(fs, d, n, hints);
             }
         }
     }
@@ -261,8 +262,8 @@ static void do_rename(struct simfs *fs, const struct sim_op *op)
     *to = (uint16_t)kid;
     *from = 0;
     fs->nodes[kid].changes++;
-    tell(fs, op->dir, op->name, HINT_NAME);
-    tell(fs, op->dir2, op->name2, (uint8_t)(HINT_NAME | (entered ? HINT_ENTERED : 0)));
+    sim_tell(fs, op->dir, op->name, HINT_NAME);
+    sim_tell(fs, op->dir2, op->name2, (uint8_t)(HINT_NAME | (entered ? HINT_ENTERED : 0)));
 }
 
 static void do_exchange(struct simfs *fs, const struct sim_op *op)
@@ -276,8 +277,8 @@ static void do_exchange(struct simfs *fs, const struct sim_op *op)
     fs->nodes[*y].changes++;
     bool seen = fs->nodes[op->dir].watched && fs->nodes[op->dir2].watched;
     uint8_t hints = seen ? HINT_NAME : HINT_NAME | HINT_ENTERED;
-    tell(fs, op->dir, op->name, hints);
-    tell(fs, op->dir2, op->name2, hints);
+    sim_tell(fs, op->dir, op->name, hints);
+    sim_tell(fs, op->dir2, op->name2, hints);
 }
 
 void sim_do(struct simfs *fs, const struct sim_op *op)
@@ -292,7 +293,7 @@ void sim_do(struct simfs *fs, const struct sim_op *op)
                               .version = 1,
                               .changes = 1};
         fs->nodes[op->dir].kids[op->name] = (uint16_t)fs->next++;
-        tell(fs, op->dir, op->name, HINT_NAME);
+        sim_tell(fs, op->dir, op->name, HINT_NAME);
         break;
     case SIM_WRITE:
         do_write(fs, op->dir, op->name);
@@ -309,7 +310,7 @@ void sim_do(struct simfs *fs, const struct sim_op *op)
     case SIM_LINK:
         fs->nodes[op->dir2].kids[op->name2] = fs->nodes[op->dir].kids[op->name];
         fs->nodes[fs->nodes[op->dir].kids[op->name]].changes++;
-        tell(fs, op->dir2, op->name2, HINT_NAME);
+        sim_tell(fs, op->dir2, op->name2, HINT_NAME);
         break;
     }
 }
@@ -447,10 +448,10 @@ static void unwatch(void *ctx, int32_t number)
 
 static int has_writer(void *ctx, struct disk_dir *dir, struct bytes name)
 {
-    (void)ctx;
+    const struct simfs *fs = ctx;
     (void)dir;
     (void)name;
-    return 0;
+    return fs->writer;
 }
 
 static enum disk_answer read_file(void *ctx, struct disk_dir *dir, struct bytes name, size_t limit,

@@ -32,6 +32,7 @@ struct simfs {
     uint16_t next_number;
     bool folds;     /* "b" is "a" in another case: one of them in a directory, found as both */
     bool all_links; /* a write tells every name of the inode (as fanotify's FID can) */
+    int writer;     /* has_writer()'s answer for every file; but for 0, writes end by no close */
     void (*before_look)(void *ctx); /* the world goes on between two looks; NULL not */
     void *ctx;
 };
@@ -49,6 +50,8 @@ void sim_init(struct simfs *fs);
 int sim_ops(const struct simfs *fs, int max_dirs, bool outside, bool links, struct sim_op *out,
             int max);
 void sim_do(struct simfs *fs, const struct sim_op *op);
+/* The kernel says so, whatever happened; only of a directory that is watched. */
+void sim_tell(struct simfs *fs, int dir, int name, uint8_t hints);
 /* "rename 1/a 3/b" */
 void sim_print(const struct sim_op *op, char *out, size_t size);
 
