@@ -1,8 +1,12 @@
 /* test_folder.c: a folder whole, on a real directory and a real kernel, stepped by hand: what its
- * loop does when the dirty set is full, and when events are lost again before the scan for the last
- * loss is through. */
+ * loop does when the dirty set is full, when events are lost again before the gap for the last loss
+ * is closed, when the kernel drops a watch, when the root is another, when a directory cannot be
+ * listed, and when a rule file comes with what it hides. */
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <sys/inotify.h>
+#include <sys/stat.h>
 
 #include <cmocka.h>
 
@@ -11,8 +15,9 @@
 #include "folder_private.h"
 #include "helper_temp.h"
 #include "reader.h"
+#include "watch_inotify.h"
 
-enum { STEPS_MAX = 1000, GAPS_MAX = 16 };
+enum { STEPS_MAX = 1000, GAPS_MAX = 16, TEXT_SIZE = 512 };
 
 struct fixture {
     struct temp_dir temp;
@@ -22,6 +27,7 @@ struct fixture {
     uint32_t gaps[GAPS_MAX]; /* flags of the gap rows */
     int gap_count;
     int64_t rows;
+    char text[TEXT_SIZE]; /* kinds and paths of the first rows */
 };
 
 static void changed(void *ctx)
@@ -91,6 +97,10 @@ static void come_to_rest(struct fixture *f)
 static int note_row(void *ctx, const struct change *row)
 {
     struct fixture *f = ctx;
+    size_t len = strlen(f->text);
+    (void)snprintf(f->text + len, sizeof f->text - len, "%s%s%s%.*s", f->rows ? ", " : "",
+                   change_kind_name(row->kind), row->path.len ? " " : "", (int)row->path.len,
+                   row->path.len ? row->path.at : "");
     f->rows++;
     if (row->kind == CHANGE_GAP) {
         assert_true(f->gap_count < GAPS_MAX);
@@ -105,9 +115,49 @@ static void read_rows(struct fixture *f)
     struct reader_range range = {
         .first = 1, .last = INT64_MAX, .verify = true, .until_ms = INT64_MAX};
     f->rows = f->gap_count = 0;
+    f->text[0] = '\0';
     assert_int_equal(reader_open(folder_dir(f->folder), &reader, &f->err), 0);
     assert_int_equal(reader_rows(reader, &range, note_row, f, &f->err), 0);
     reader_close(reader);
+}
+
+/* All rows there are, by kind and path. */
+static void expect_rows(struct fixture *f, const char *expected)
+{
+    read_rows(f);
+    assert_string_equal(f->text, expected);
+}
+
+static struct entry *dir_at_root(const struct fixture *f, const char *name)
+{
+    struct tree *tree = f->folder->tree;
+    struct entry *dir = tree_find(tree, tree_root(tree), bytes_str(name));
+    assert_non_null(dir);
+    return dir;
+}
+
+static void lose(struct fixture *f, uint32_t reason)
+{
+    pthread_mutex_lock(&f->folder->lock);
+    folder_lost_locked(f->folder, reason);
+    pthread_mutex_unlock(&f->folder->lock);
+}
+
+/* Its events are among those that are lost, as all that is dirty. */
+static void write_unseen(struct fixture *f, const char *path)
+{
+    temp_write(&f->temp, path, "1");
+    assert_int_equal(watch_drain(f->folder->watch, &f->err), 0);
+    settle_clear(f->folder->settle);
+}
+
+/* As much as can be done at once, which may leave something for later. */
+static void step_on(struct fixture *f)
+{
+    int steps = 0;
+    while (folder_step(f->folder)) {
+        assert_true(steps++ < STEPS_MAX);
+    }
 }
 
 static void check_closed(const struct fixture *f, uint32_t reason)
@@ -148,15 +198,11 @@ static void test_loss_within_a_gap(void **state)
 {
     struct fixture *f = *state;
     come_to_rest(f);
-    pthread_mutex_lock(&f->folder->lock);
-    folder_lost_locked(f->folder, CHANGE_OVERFLOW);
-    pthread_mutex_unlock(&f->folder->lock);
+    lose(f, CHANGE_OVERFLOW);
     f->folder->scan_not_before_ns = clock_mono_ns() + CLOCK_NS_PER_S * 1000;
     (void)folder_step(f->folder); /* opens the gap; the scan must wait */
     assert_true(f->folder->needs_scan);
-    pthread_mutex_lock(&f->folder->lock);
-    folder_lost_locked(f->folder, CHANGE_OVERFLOW | CHANGE_INTERNAL);
-    pthread_mutex_unlock(&f->folder->lock);
+    lose(f, CHANGE_OVERFLOW | CHANGE_INTERNAL);
     (void)folder_step(f->folder);
     f->folder->scan_not_before_ns = 0;
     come_to_rest(f);
@@ -165,11 +211,162 @@ static void test_loss_within_a_gap(void **state)
     assert_int_equal(f->rows, 2);
 }
 
+/* A name that is dirty since before the scan and not due: nothing makes it due but the test. */
+static void mark_undecided(struct fixture *f)
+{
+    const struct settle_name name = {.dir = tree_root(f->folder->tree)->file,
+                                     .name = bytes_str("undecided"),
+                                     .hints = HINT_NAME};
+    int64_t never = clock_mono_ns() + CLOCK_NS_PER_S * 1000;
+    assert_true(settle_put_back(f->folder->settle, &name, never));
+}
+
+static void decide(struct fixture *f)
+{
+    settle_hurry(f->folder->settle, clock_mono_ns());
+    come_to_rest(f);
+}
+
+/* The gap is open until all that was dirty before its scan ended is decided (RULES 22). */
+static void test_gap_waits_for_names(void **state)
+{
+    struct fixture *f = *state;
+    come_to_rest(f);
+    mark_undecided(f);
+    lose(f, CHANGE_OVERFLOW);
+    come_to_rest(f);
+    assert_false(f->folder->needs_scan);
+    expect_rows(f, "gap");
+    decide(f);
+    read_rows(f);
+    check_closed(f, CHANGE_OVERFLOW);
+}
+
+/* Lost once more after the scan, before the gap is closed: what that loss hid is found by another
+ * scan (RULES 22). */
+static void test_loss_after_the_scan(void **state)
+{
+    struct fixture *f = *state;
+    come_to_rest(f);
+    mark_undecided(f);
+    lose(f, CHANGE_OVERFLOW);
+    come_to_rest(f);
+    expect_rows(f, "gap");
+    write_unseen(f, "docs/hidden");
+    lose(f, CHANGE_OVERFLOW);
+    come_to_rest(f);
+    expect_rows(f, "gap, create hidden, gap");
+    check_closed(f, CHANGE_OVERFLOW);
+}
+
+/* As the kernel does when a file system is unmounted, or before a directory dies. This one lives:
+ * it is listed, and watched again, as soon as its name is looked at (RULES 5). */
+static void test_dropped_watch(void **state)
+{
+    struct fixture *f = *state;
+    temp_mkdir(&f->temp, "docs/d");
+    come_to_rest(f);
+    const struct watch_inotify *inotify = (const struct watch_inotify *)f->folder->watch;
+    const struct entry *dir = dir_at_root(f, "d");
+    assert_int_equal(inotify_rm_watch(inotify->queue.fd, dir->watch), 0);
+    temp_write(&f->temp, "docs/d/unseen", "1");
+    come_to_rest(f);
+    assert_int_equal(dir->watch, -1);
+    expect_rows(f, "create d");
+    char *path = path_of(f, "docs/d");
+    assert_int_equal(chmod(path, 0711), 0);
+    free(path);
+    come_to_rest(f);
+    expect_rows(f, "create d, create d/unseen, attrib d");
+    temp_write(&f->temp, "docs/d/seen", "1");
+    come_to_rest(f);
+    expect_rows(f, "create d, create d/unseen, attrib d, create d/seen");
+}
+
+/* Another directory stands at the folder's path, and the record that says so is not read yet: a
+ * round does not take its emptiness for that of the folder (RULES 26). */
+static void test_round_compares_the_root(void **state)
+{
+    struct fixture *f = *state;
+    temp_write(&f->temp, "docs/first", "1");
+    come_to_rest(f);
+    temp_rename(&f->temp, "docs", "away");
+    temp_mkdir(&f->temp, "docs");
+    assert_true(settle_mark_name(f->folder->settle, tree_root(f->folder->tree)->file,
+                                 bytes_str("first"), HINT_NAME, NULL, 0));
+    step_on(f);
+    assert_true(f->folder->root_lost);
+    expect_rows(f, "create first, gap");
+    temp_remove(&f->temp, "docs");
+    temp_rename(&f->temp, "away", "docs");
+    f->folder->retry_ns = 0;
+    come_to_rest(f);
+    expect_rows(f, "create first, gap, gap");
+    check_closed(f, CHANGE_ROOT_LOST);
+}
+
+static enum disk_answer fail_to_list(void *ctx, struct disk_dir *dir, struct buf *names, int *os)
+{
+    (void)ctx;
+    (void)dir;
+    (void)names;
+    *os = EIO;
+    return DISK_UNKNOWN;
+}
+
+/* What cannot be listed is not empty (RULES 1), neither for a round nor for a scan; and it is
+ * listed when it can be. */
+static void test_listing_fails(void **state)
+{
+    struct fixture *f = *state;
+    temp_mkdir(&f->temp, "docs/d");
+    temp_write(&f->temp, "docs/d/file", "1");
+    come_to_rest(f);
+    const struct disk_ops *ops = f->folder->disk.ops;
+    struct disk_ops failing = *ops;
+    failing.list = fail_to_list;
+    const struct settle_mark mark = {.dir = dir_at_root(f, "d")->file, .deep = true};
+    assert_true(settle_mark_dir(f->folder->settle, &mark));
+    f->folder->disk.ops = &failing;
+    step_on(f);
+    assert_int_equal(settle_dir_count(f->folder->settle), 1);
+    expect_rows(f, "create d, create d/file");
+    write_unseen(f, "docs/d/hidden");
+    lose(f, CHANGE_OVERFLOW);
+    f->folder->scan_not_before_ns = 0;
+    step_on(f);
+    assert_false(f->folder->needs_scan);
+    f->folder->disk.ops = ops;
+    decide(f);
+    expect_rows(f, "create d, create d/file, gap, gap, create d/hidden");
+    check_closed(f, CHANGE_OVERFLOW);
+}
+
+/* A rule file is looked at before the other names of its round, whatever they are called, and its
+ * row is the first (RULES 12). */
+static void test_rule_file_first(void **state)
+{
+    struct fixture *f = *state;
+    temp_write(&f->temp, "docs/+known.tmp", "1");
+    come_to_rest(f);
+    temp_write(&f->temp, "docs/+new.tmp", "1");
+    temp_write(&f->temp, "docs/.spoorignore", "*.tmp\n");
+    temp_write(&f->temp, "docs/+known.tmp", "2");
+    come_to_rest(f);
+    expect_rows(f, "create +known.tmp, create .spoorignore, delete +known.tmp");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_full_dirty_set_is_a_gap, setup, teardown),
         cmocka_unit_test_setup_teardown(test_loss_within_a_gap, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_gap_waits_for_names, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_loss_after_the_scan, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_dropped_watch, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_round_compares_the_root, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_listing_fails, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_rule_file_first, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
