@@ -138,7 +138,11 @@ static void decide_handshake(const struct retry_ask *ask, const struct retry_ans
 static void decide_success(const struct retry_ask *ask, const struct retry_answer *answer,
                            struct retry_decision *out)
 {
-    bool other_epoch = answer->has_cursor && answer->epoch != ask->epoch;
+    /* Another epoch, or another row where ours should be: it speaks of somebody else's rows. The
+     * next handshake tells whose. */
+    bool other =
+        answer->has_cursor && (answer->epoch != ask->epoch ||
+                               (answer->acked == ask->last && answer->sum == RETRY_SUM_OTHER));
     if (ask->gen && !ask->commit) {
         bool known = ask->ack == CONFIG_ACK_STATUS || answer->gen == ask->gen;
         decide(out, known ? RETRY_ACK : RETRY_AGAIN,
@@ -146,14 +150,14 @@ static void decide_success(const struct retry_ask *ask, const struct retry_answe
         return;
     }
     if (ask->ack == CONFIG_ACK_STATUS ||
-        (answer->has_acked && answer->acked >= ask->last && !other_epoch)) {
+        (answer->has_acked && answer->acked >= ask->last && !other)) {
         decide(out, RETRY_ACK, "");
         out->seq = ask->last;
         return;
     }
     decide(out, RETRY_AGAIN,
            answer->has_acked
-               ? "the answer confirms less than the batch"
+               ? "the answer does not confirm the batch"
                : "the answer confirms nothing (no Spoor-Acked): something between us and the "
                  "server answered");
 }
@@ -173,7 +177,7 @@ static void decide_conflict(const struct retry_ask *ask, const struct retry_answ
     decide_cursor(ask, answer->epoch, answer->acked, answer->sum, out);
     /* It stands where the batch begins and yet refused: going on at once would spin. */
     if (out->action == RETRY_ACK && out->seq <= ask->acked)
-        decide(out, RETRY_AGAIN, "the server refuses the batch that follows its own cursor");
+        decide_seq(out, RETRY_AGAIN, 0, "the server refuses the batch that follows its own cursor");
 }
 
 /* It is the rows that it refuses, as far as one can tell. */
@@ -199,6 +203,21 @@ static bool is_worth_again(int status)
     return status < 200 || (status >= 500 && status != 501);
 }
 
+static void set_delay(const struct retry_ask *ask, const struct retry_answer *answer,
+                      struct retry_decision *out)
+{
+    if (out->action == RETRY_AGAIN || out->action == RETRY_RESTART) {
+        int64_t floor_ms =
+            answer->retry_after_ms < ask->retry_max_ms ? answer->retry_after_ms : ask->retry_max_ms;
+        out->delay_ms =
+            retry_backoff_ms(ask->retry_min_ms, ask->retry_max_ms, ask->failures, ask->random);
+        if (out->delay_ms < floor_ms)
+            out->delay_ms = floor_ms;
+    } else if (out->action == RETRY_PAUSE) {
+        out->delay_ms = ask->retry_max_ms;
+    }
+}
+
 void retry_decide(const struct retry_ask *ask, const struct retry_answer *answer,
                   struct retry_decision *out)
 {
@@ -222,14 +241,5 @@ void retry_decide(const struct retry_ask *ask, const struct retry_answer *answer
         (void)snprintf(text, sizeof text, "the server answered %d", status);
         decide(out, is_worth_again(status) ? RETRY_AGAIN : RETRY_PAUSE, status ? text : "");
     }
-    if (out->action == RETRY_AGAIN || out->action == RETRY_RESTART) {
-        int64_t floor_ms =
-            answer->retry_after_ms < ask->retry_max_ms ? answer->retry_after_ms : ask->retry_max_ms;
-        out->delay_ms =
-            retry_backoff_ms(ask->retry_min_ms, ask->retry_max_ms, ask->failures, ask->random);
-        if (out->delay_ms < floor_ms)
-            out->delay_ms = floor_ms;
-    } else if (out->action == RETRY_PAUSE) {
-        out->delay_ms = ask->retry_max_ms;
-    }
+    set_delay(ask, answer, out);
 }

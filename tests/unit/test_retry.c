@@ -1,4 +1,5 @@
-/* test_retry.c: every status against the table, cursors against theirs, and the back-off. */
+/* test_retry.c: every status against the table, cursors against theirs, and the back-off; every
+ * status in every state is test_retry_all.c. */
 #include <setjmp.h>
 #include <stdarg.h>
 
@@ -135,12 +136,15 @@ static void confirmations(void **state)
         int64_t acked;
         bool cursor;
         int64_t epoch;
+        enum retry_sum sum;
         enum retry_action action;
     } rows[] = {
-        {200, false, 0, RETRY_ACK},   /* just so */
-        {260, true, 7, RETRY_ACK},    /* a duplicate: the server is further */
-        {199, false, 0, RETRY_AGAIN}, /* less than was sent */
-        {200, true, 8, RETRY_AGAIN},  /* of another epoch */
+        {200, false, 0, RETRY_SUM_UNKNOWN, RETRY_ACK}, /* just so */
+        {260, true, 7, RETRY_SUM_SAME, RETRY_ACK},     /* a duplicate: the server is further */
+        {260, true, 7, RETRY_SUM_OTHER, RETRY_ACK},    /* another went on from there: told later */
+        {199, false, 0, RETRY_SUM_UNKNOWN, RETRY_AGAIN}, /* less than was sent */
+        {200, true, 8, RETRY_SUM_SAME, RETRY_AGAIN},     /* of another epoch */
+        {200, true, 7, RETRY_SUM_OTHER, RETRY_AGAIN},    /* another row than the one we sent */
     };
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
         struct retry_ask ask = ask_post(CONFIG_ACK_SEQUENCE);
@@ -149,7 +153,7 @@ static void confirmations(void **state)
                                       .acked = rows[i].acked,
                                       .has_cursor = rows[i].cursor,
                                       .epoch = rows[i].epoch,
-                                      .sum = RETRY_SUM_SAME};
+                                      .sum = rows[i].sum};
         struct retry_decision decision;
         retry_decide(&ask, &answer, &decision);
         assert_int_equal(decision.action, rows[i].action);
