@@ -30,6 +30,7 @@ int delivery_new(struct delivery_shared *shared, const struct upload_journal *jo
         return err_set(err, ERR_NOMEM, 0, "cannot set up delivery: out of memory");
     delivery->shared = shared;
     delivery->journal = *journal;
+    rate_init(&delivery->rate, clock_mono_ns());
     delivery->status.compared = !delivery_is_replica(delivery);
     (void)snprintf(delivery->status.folder, sizeof delivery->status.folder, "%s",
                    journal->folder); /* names are shorter (CONFIG_NAME_MAX) */
@@ -79,6 +80,7 @@ void delivery_status(struct delivery *delivery, struct upload_status *out)
 {
     pthread_mutex_lock(&delivery->shared->lock);
     *out = delivery->status;
+    out->rate_rows = rate_get(&delivery->rate, clock_mono_ns(), &out->rate_window_ms);
     pthread_mutex_unlock(&delivery->shared->lock);
 }
 
@@ -315,11 +317,12 @@ void delivery_halve(struct delivery *delivery)
     delivery_wait(delivery, 0, false);
 }
 
-static void count_sent(struct delivery *delivery)
+void delivery_count_sent(struct delivery *delivery)
 {
     const struct journal_batch *head = &delivery->shared->batch.head;
     pthread_mutex_lock(&delivery->shared->lock);
     delivery->status.sent_rows += head->rows;
+    rate_add(&delivery->rate, clock_mono_ns(), head->last - head->first + 1);
     delivery->status.sent_bytes += (int64_t)head->body.len;
     delivery->status.sent_batches++;
     pthread_mutex_unlock(&delivery->shared->lock);
@@ -342,7 +345,7 @@ static void post(struct delivery *delivery)
         if (!delivery_acknowledge(delivery, decision.seq))
             return;
         if (decision.seq >= head->last)
-            count_sent(delivery);
+            delivery_count_sent(delivery);
         delivery->resyncs = 0;
         delivery_was_taken(delivery);
         delivery_succeed(delivery);

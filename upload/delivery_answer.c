@@ -56,8 +56,10 @@ bool delivery_judge(struct delivery *delivery, struct retry_ask *ask, struct ret
     retry_decide(ask, &facts, out);
     if (answer->gen > delivery->server_gen)
         delivery->server_gen = answer->gen;
+    int64_t now_ms = clock_wall_ms();
     pthread_mutex_lock(&delivery->shared->lock);
     delivery->status.http_status = answer->status;
+    delivery->status.answered_wall_ms = now_ms;
     pthread_mutex_unlock(&delivery->shared->lock);
     return true;
 }

@@ -6,6 +6,7 @@
 #include "err.h"
 #include "log.h"
 #include "osfile.h"
+#include "rate.h"
 #include "retry.h"
 
 struct reader;
@@ -41,6 +42,7 @@ struct delivery {
     char reported[512]; /* what the consumer table says */
     struct log_limit log_limit;
     struct upload_status status; /* guarded by shared->lock */
+    struct rate rate;            /* likewise; rows, or entries of a snapshot, acknowledged */
 };
 
 /* delivery.c */
@@ -58,6 +60,8 @@ void delivery_report(struct delivery *delivery, const char *text);
 void delivery_succeed(struct delivery *delivery);
 /* Records what the server has confirmed. A failure is dealt with here. */
 bool delivery_acknowledge(struct delivery *delivery, int64_t seq);
+/* The batch in shared->batch is the server's. */
+void delivery_count_sent(struct delivery *delivery);
 /* 413: half the rows, and what is stored is not sent again. */
 void delivery_halve(struct delivery *delivery);
 uint64_t delivery_random(struct delivery *delivery);

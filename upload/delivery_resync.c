@@ -196,8 +196,10 @@ static void send_part(struct delivery *delivery)
         delivery_fail_with(delivery, &err);
         return;
     }
-    if (is_confirmed(delivery, false) && order(delivery, JOURNAL_PART, shared->batch.head.part))
+    if (is_confirmed(delivery, false) && order(delivery, JOURNAL_PART, shared->batch.head.part)) {
+        delivery_count_sent(delivery);
         delivery_wait(delivery, 0, false);
+    }
 }
 
 static void send_commit(struct delivery *delivery)

@@ -46,7 +46,11 @@ struct upload_status {
     int64_t failures;                            /* in a row */
     int64_t next_try_wall_ms;                    /* 0 none */
     int http_status;                             /* of the last answer, 0 none */
-    char error[512];                             /* last error, "" none */
+    int64_t answered_wall_ms;                    /* when that came, 0 never */
+    /* Rows (with those that were folded away), or entries of a snapshot, acknowledged in the last
+     * minute or since start, and the length of that time. */
+    int64_t rate_rows, rate_window_ms;
+    char error[512]; /* last error, "" none */
 };
 
 /* Sets up curl; starts nothing and opens no journal: the thread opens them as they come to be

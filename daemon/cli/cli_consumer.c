@@ -72,15 +72,6 @@ struct list_job {
     struct buf out;
 };
 
-static void add_time(struct buf *out, const char *key, int64_t wall_ms)
-{
-    char text[CLOCK_TEXT_SIZE];
-    if (wall_ms <= 0)
-        return; /* absent: never */
-    clock_format_ms(wall_ms, text);
-    json_cstr(out, key, text);
-}
-
 void consumer_add_json(struct buf *out, const char *folder, const struct reader_consumer *consumer,
                        const struct journal_info *info)
 {
@@ -91,7 +82,7 @@ void consumer_add_json(struct buf *out, const char *folder, const struct reader_
     json_i64(out, "pending", consumer_pending(consumer, info));
     if (consumer->kind == JOURNAL_READER)
         json_i64(out, "lost", consumer_lost(consumer, info));
-    add_time(out, "heard_time", consumer->heard_ms);
+    render_json_time(out, "heard_time", consumer->heard_ms);
 }
 
 void consumer_add_text(struct buf *out, const struct reader_consumer *consumer,

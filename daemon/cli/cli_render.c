@@ -10,6 +10,7 @@
 #include "clock.h"
 #include "config.h"
 #include "err.h"
+#include "json.h"
 #include "num.h"
 #include "reader.h"
 #include "text.h"
@@ -228,6 +229,15 @@ int render_flush(struct buf *out, bool now)
     int code = cli_write(out);
     buf_reset(out);
     return code;
+}
+
+void render_json_time(struct buf *out, const char *key, int64_t wall_ms)
+{
+    char text[CLOCK_TEXT_SIZE];
+    if (wall_ms <= 0)
+        return;
+    clock_format_ms(wall_ms, text);
+    json_cstr(out, key, text);
 }
 
 int moment_parse(const char *text, int64_t now_wall_ms, struct moment *out, struct err *err)

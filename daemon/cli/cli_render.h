@@ -30,6 +30,9 @@ void render_flags(struct buf *out, uint32_t flags);
 /* "vim (4242)", or "process 4242" when its name is not known; pid is not 0. */
 void render_actor(struct buf *out, const struct actor *actor);
 
+/* A time as JSON has it; nothing when it is 0, which is never. */
+void render_json_time(struct buf *out, const char *key, int64_t wall_ms);
+
 /* Hands the buffer to cli_write() when it holds RENDER_FLUSH_MIN bytes, or whatever it holds when
  * `now`, and empties it. An exit code. */
 int render_flush(struct buf *out, bool now);

@@ -192,6 +192,28 @@ static const char *upload_words(const struct status_upload *upload)
     return "";
 }
 
+/* Thousandths of rows a second. Counts are of a minute: no overflow. */
+static int64_t milli_per_s(const struct status_upload *upload)
+{
+    return upload->rate_window_ms > 0 ? upload->rate_rows * 1000000 / upload->rate_window_ms : 0;
+}
+
+/* How it has been going of late. */
+static void add_pace(const struct page *page, const struct status_upload *upload)
+{
+    int64_t rate_milli = milli_per_s(upload);
+    if (!upload->live)
+        return;
+    if (rate_milli >= 1000)
+        add_counted(page, DOT, rate_milli / 1000, " rows/s");
+    else if (rate_milli > 0)
+        add_counted(page, DOT, (rate_milli * 60 + 999) / 1000, " rows/min");
+    if (upload->answered_ms > 0) {
+        buf_addf(page->out, DOT "answered %lld", (long long)upload->http_status);
+        add_age(page, " ", page->now_ms - upload->answered_ms, " ago");
+    }
+}
+
 static void print_upload(const struct page *page, const struct status_upload *upload)
 {
     const char *error = upload->live ? upload->error : upload->consumer.error;
@@ -212,6 +234,7 @@ static void print_upload(const struct page *page, const struct status_upload *up
         add_counted(page, DOT "snapshot: ", upload->consumer.snapshot_sent, " of ");
         add_counted(page, "", upload->consumer.snapshot_entries, " entries sent");
     }
+    add_pace(page, upload);
     buf_add_str(page->out, upload_words(upload));
     if (upload->live && upload->next_try_ms > page->now_ms)
         add_age(page, ", next try in ", upload->next_try_ms - page->now_ms, "");
@@ -263,16 +286,6 @@ static void print_all(struct page *page)
 }
 
 /* ---- for programs ---- */
-
-static void json_time(struct buf *out, const char *key, int64_t wall_ms)
-{
-    char text[CLOCK_TEXT_SIZE];
-
-    if (wall_ms <= 0)
-        return; /* absent: never */
-    clock_format_ms(wall_ms, text);
-    json_cstr(out, key, text);
-}
 
 static void json_text(struct buf *out, const char *key, const char *text)
 {
@@ -359,12 +372,12 @@ static void json_upload(const struct page *page, const struct status_folder *fol
     json_bool(out, "configured", upload->configured);
     json_cstr(out, "state", upload->live ? upload->state : "down");
     json_text(out, "error", error);
-    json_time(out, "error_time", upload->consumer.error[0] ? upload->consumer.error_ms : 0);
+    render_json_time(out, "error_time", upload->consumer.error[0] ? upload->consumer.error_ms : 0);
     json_i64(out, "acked", upload->acked);
-    json_time(out, "acked_time", upload->consumer.acked_ms);
+    render_json_time(out, "acked_time", upload->consumer.acked_ms);
     json_i64(out, "pending", upload->pending);
     if (upload->pending > 0 && oldest_ms > 0) {
-        json_time(out, "oldest_pending_time", oldest_ms);
+        render_json_time(out, "oldest_pending_time", oldest_ms);
         json_i64(out, "oldest_pending_ms", page->now_ms - oldest_ms);
     }
     if (upload->registered && upload->consumer.snapshot_entries >= 0) {
@@ -381,7 +394,12 @@ static void json_upload(const struct page *page, const struct status_folder *fol
         json_i64(out, "sent_bytes", upload->sent_bytes);
         json_i64(out, "failures", upload->failures);
         json_i64(out, "http_status", upload->http_status);
-        json_time(out, "next_try_time", upload->next_try_ms);
+        render_json_time(out, "answered_time", upload->answered_ms);
+        int64_t rate_milli = milli_per_s(upload);
+        json_key(out, "rows_per_s");
+        buf_addf(out, "%lld.%03lld", (long long)(rate_milli / 1000),
+                 (long long)(rate_milli % 1000));
+        render_json_time(out, "next_try_time", upload->next_try_ms);
     }
     json_end(out);
     buf_add_char(out, '\n');

@@ -119,6 +119,9 @@ static void take_upload(struct status_view *view, const struct buf *json)
     upload->failures = pick_number(json, "$.failures");
     upload->next_try_ms = pick_number(json, "$.next_try_ms");
     upload->http_status = pick_number(json, "$.http_status");
+    upload->answered_ms = pick_number(json, "$.answered_ms");
+    upload->rate_rows = pick_number(json, "$.rate_rows");
+    upload->rate_window_ms = pick_number(json, "$.rate_window_ms");
 }
 
 static void take_answer(struct status_view *view, const struct buf *answer)

@@ -21,7 +21,9 @@ struct status_upload {
     int64_t sent_rows, sent_batches, sent_bytes;
     int64_t failures;
     int64_t next_try_ms; /* wall, 0 none */
-    int64_t http_status;
+    int64_t http_status; /* of the last answer, 0 none */
+    int64_t answered_ms; /* wall, 0 never */
+    int64_t rate_rows, rate_window_ms;
     bool registered; /* the journal knows it: `consumer` is filled */
     struct reader_consumer consumer;
     int64_t acked;

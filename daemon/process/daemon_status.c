@@ -55,6 +55,9 @@ static void write_upload(struct buf *out, const char *name, const struct upload_
     json_i64(out, "failures", status->failures);
     json_i64(out, "next_try_ms", status->next_try_wall_ms);
     json_i64(out, "http_status", status->http_status);
+    json_i64(out, "answered_ms", status->answered_wall_ms);
+    json_i64(out, "rate_rows", status->rate_rows);
+    json_i64(out, "rate_window_ms", status->rate_window_ms);
     json_cstr(out, "error", status->error);
     json_end(out);
 }

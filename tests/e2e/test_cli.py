@@ -253,6 +253,10 @@ class Commands(spoor.Case):
         self.assertEqual((folder["entries"], folder["last_seq"], folder["watches"]),
                          (4, 5, 0 if spoor.watched_by() == "poll" else 2))
         self.assertEqual((upload["acked"], upload["pending"]), (5, 0))
+        self.assertGreater(upload["rows_per_s"], 0)
+        self.assertEqual(upload["http_status"], 200)
+        answered = upload["answered_time"]
+        self.assertRegex(s.run("status").decode(), r"rows/(s|min) · answered 200 .* ago")
         self.assertIn("running (process %d" % s.daemon.process.pid, s.run("status").decode())
         s.server_kill()
         write(self.at("x"), "x")
@@ -261,6 +265,8 @@ class Commands(spoor.Case):
         self.assertEqual((upload["acked"], upload["pending"]), (5, 1))
         self.assertTrue(upload["error"])
         self.assertIn("oldest_pending_ms", upload)
+        self.assertEqual(upload["answered_time"], answered)  # no server, no answer
+        self.assertGreater(upload["failures"], 0)
         self.assertIn("1 pending", s.run("status").decode())
         s.stop()
         daemon, folder, upload = status()
