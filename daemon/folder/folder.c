@@ -372,6 +372,28 @@ static struct folder_ticket *free_ticket_locked(struct folder *folder)
     return oldest_done;
 }
 
+/* No mark can be put into the kernel's queue: what a comparison that begins from now on finds is
+ * all that happened before (RULES 28). Nothing was lost, so there is no gap. */
+static void sync_by_scan(struct folder *folder, struct folder_ticket *ticket, uint64_t number,
+                         const char *why)
+{
+    int64_t skipped = 0;
+    pthread_mutex_lock(&folder->lock);
+    if (ticket->state == TICKET_SENT && ticket->number == number) { /* else a loss answered it */
+        ticket->state = TICKET_ARRIVED;
+        ticket->arrived_ns = clock_mono_ns() + 1;
+    }
+    folder->scan_asked = true;
+    bool speak = log_allowed(&folder->sync_limit, 60 * CLOCK_NS_PER_S, &skipped);
+    pthread_cond_signal(&folder->wake_thread);
+    pthread_mutex_unlock(&folder->lock);
+    if (speak) {
+        log_warn("folder '%s': %s; sync compares the whole folder instead (%lld more since the "
+                 "last such message)",
+                 folder->config->name, why, (long long)skipped);
+    }
+}
+
 int folder_sync_start(struct folder *folder, uint64_t *number, struct err *err)
 {
     pthread_mutex_lock(&folder->lock);
@@ -395,11 +417,14 @@ int folder_sync_start(struct folder *folder, uint64_t *number, struct err *err)
                        folder->config->name, FOLDER_TICKETS_MAX);
     }
     int rc = watch_barrier(folder->watch, mine, err);
-    if (rc != 0) {
+    if (rc == ERR_LIMIT) {
         pthread_mutex_lock(&folder->lock);
         ticket->state = TICKET_FREE;
         pthread_mutex_unlock(&folder->lock);
         return rc;
+    }
+    if (rc != 0) {
+        sync_by_scan(folder, ticket, mine, err->text);
     }
     *number = mine;
     return 0;

@@ -63,7 +63,7 @@ struct folder {
     char *barrier_dir; /* state_dir/<name>/barrier */
     struct folder_notify notify;
     struct watch *watch;
-    struct log_limit trouble_limit, wal_limit;
+    struct log_limit trouble_limit, wal_limit, sync_limit;
     pthread_t watch_thread, own_thread;
     bool watch_started, own_started;
 
@@ -107,6 +107,7 @@ struct folder {
     struct folder_dropped *dropped;
     size_t dropped_count;
     uint32_t lost_reason;   /* CHANGE_OVERFLOW, _INTERNAL, _ROOT_LOST: to be handled */
+    bool scan_asked;        /* by a sync that has no barrier: compare, though nothing was lost */
     bool watches_forgotten; /* WATCH_FORGOTTEN: no entry's watch counts any more */
     bool doubted;           /* see folder_doubt() */
     bool adopt;             /* the directory that is at the folder's path now is to be the folder */

@@ -200,6 +200,10 @@ static void scan_failed(struct folder *folder, const struct err *err)
 static bool step_scan(struct folder *folder)
 {
     struct err err = {0};
+    pthread_mutex_lock(&folder->lock);
+    folder->needs_scan |= folder->scan_asked;
+    folder->scan_asked = false;
+    pthread_mutex_unlock(&folder->lock);
     int64_t begun = clock_mono_ns();
     if (!folder->needs_scan || begun < folder->scan_not_before_ns) {
         return true;
@@ -333,7 +337,7 @@ static void step_tickets(struct folder *folder)
     int64_t last_seq = journal_info(folder->journal)->last_seq;
     pthread_mutex_lock(&folder->lock);
     bool whole = !folder->needs_scan && !folder->closing_gap && !folder->lost_reason &&
-                 folder->inodes.count == 0;
+                 !folder->scan_asked && folder->inodes.count == 0;
     for (size_t i = 0; whole && i < FOLDER_TICKETS_MAX; i++) {
         struct folder_ticket *ticket = &folder->tickets[i];
         if (ticket->state == TICKET_ARRIVED && ticket->polled &&

@@ -75,19 +75,23 @@ class Sync(spoor.Case):
         s.check()
 
     def test_without_its_cookie(self):
-        """The directory where sync makes its file is gone: it says so at once, and promises
-        nothing. The next start makes it anew."""
-        s = self.make(settle="1s")
+        """The directory where sync makes its file is gone: each sync compares the whole folder
+        instead, which promises as much, and the log says so. The next start makes it anew."""
+        s = self.make(settle="1h", max_delay="2h")
         s.start()
         s.check()
-        os.rmdir(os.path.join(s.top, "state", "docs", "barrier"))
-        write(os.path.join(s.folder, "a"), "x")
-        s.run("sync", code=1)
-        self.assertIn("barrier", s.last_error)
+        barrier = os.path.join(s.top, "state", "docs", "barrier")
+        os.rmdir(barrier)
+        for name in ("a", "b"):
+            os.mkdir(os.path.join(s.folder, name))
+            write(os.path.join(s.folder, name, "file"), "x")
+            s.check()
+        self.assertIn("sync compares the whole folder instead", "\n".join(s.daemon.lines))
+        self.assertEqual({row["kind"] for row in s.rows()}, {"create"})
         s.stop()
         s.start()
+        self.assertTrue(os.path.isdir(barrier))
         s.check()
-        self.assertEqual(sorted(s.tree()), [b"a"])
 
 
 class Moved(spoor.Case):
