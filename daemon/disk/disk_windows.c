@@ -282,8 +282,8 @@ static bool is_dots(const WCHAR *name, size_t count)
     return count > 0 && count <= 2 && name[0] == L'.' && (count == 1 || name[1] == L'.');
 }
 
-/* One buffer of entries. */
-static bool add_names(struct buf *names, const unsigned char *at)
+/* One buffer of entries; those of the root are without the watch's own. */
+static bool add_names(struct buf *names, bool root, const unsigned char *at)
 {
     for (;;) {
         const FILE_ID_BOTH_DIR_INFORMATION *entry = (const void *)at;
@@ -294,8 +294,10 @@ static bool add_names(struct buf *names, const unsigned char *at)
             if (wtf8_from_utf16(entry->FileName, count, name, sizeof name, &len))
                 return false;
             uint16_t prefix = (uint16_t)len;
-            buf_add(names, &prefix, sizeof prefix);
-            buf_add(names, name, len);
+            if (!root || !watch_is_own(bytes_of(name, len))) {
+                buf_add(names, &prefix, sizeof prefix);
+                buf_add(names, name, len);
+            }
         }
         if (entry->NextEntryOffset == 0)
             return buf_ok(names);
@@ -317,7 +319,7 @@ static enum disk_answer real_list(void *ctx, struct disk_dir *dir, struct buf *n
                                  (FILE_INFORMATION_CLASS)ID_BOTH_CLASS, FALSE, NULL, FALSE);
         if (code < 0)
             failed = RtlNtStatusToDosError(code);
-        else if (!add_names(names, buffer))
+        else if (!add_names(names, dir->name_len == 0, buffer))
             failed = ERROR_NOT_ENOUGH_MEMORY;
     }
     if (list)

@@ -106,6 +106,10 @@ void watch_know(struct watch *watch, uint64_t number);
  * knowledge: a network or FUSE one? */
 bool watch_is_remote(int64_t fs_type);
 
+/* Is this the name of a file that a watch makes in the root of the folder it watches (Windows:
+ * barriers)? It is nobody's: no hint names it, and a listing must not show it (RULES 28). */
+bool watch_is_own(struct bytes name);
+
 /* Reads and hands over, now and without waiting, all that the kernel has queued. Any thread. */
 int watch_drain(struct watch *watch, struct err *err);
 /* Puts a mark into the kernel's queue behind all that happened before this call; the sink's

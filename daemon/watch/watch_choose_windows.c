@@ -3,10 +3,17 @@
  * finds out when the root is added. Any thread, as watch.h says. */
 #include "watch_private.h"
 
+#include "windows_records.h"
+
 bool watch_is_remote(int64_t fs_type)
 {
     (void)fs_type; /* a number of Linux */
     return false;
+}
+
+bool watch_is_own(struct bytes name)
+{
+    return windows_is_barrier(name);
 }
 
 bool watch_dir_is_remote(const struct watch_dir *dir)

@@ -12,8 +12,7 @@
 #define WINDOWS_FORMER_SLOTS   64    /* places that directories left by a rename */
 #define WINDOWS_TOLD_SLOTS     1024  /* names whose look is on its way */
 
-/* What the files of barriers begin with, in the root. They are nobody's: no record of one becomes a
- * hint, so that a listing must not show them either (RULES 28). */
+/* What the files of barriers begin with, in the root: no record of one becomes a hint. */
 #define WINDOWS_BARRIER_PREFIX ".spoor-sync-"
 bool windows_is_barrier(struct bytes name);
 
