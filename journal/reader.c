@@ -30,6 +30,13 @@ static int no_journal(const char *path, struct err *err)
     return err_set(err, ERR_NOTFOUND, 0, "journal '%s': there is none yet", path);
 }
 
+/* A rollback journal beside the file is as old as the file: in WAL mode, which is the first that is
+ * set, there is none. To play it back is a write (https://www.sqlite.org/rescode.html, 776). */
+static bool is_half_made(const struct reader *reader)
+{
+    return sqlite3_extended_errcode(reader->sql.db) == SQLITE_READONLY_ROLLBACK;
+}
+
 static int open_database(struct reader *reader, const char *dir, struct err *err)
 {
     char path[PATH_BYTES_MAX];
@@ -49,6 +56,11 @@ static int open_database(struct reader *reader, const char *dir, struct err *err
         code = sql_open(&reader->sql, "journal", path, SQLITE_OPEN_READONLY, err);
     if (code == 0)
         code = schema_version(&reader->sql, &schema_journal, &version, err);
+    if (code && reader->sql.db && is_half_made(reader))
+        return err_set(err, ERR_NOTFOUND, 0,
+                       "journal '%s': there is none yet: its making was cut short, and nothing was "
+                       "journaled; the daemon makes it anew when it starts",
+                       path);
     if (code == 0 && version == 0)
         return no_journal(path, err);
     if (code == 0 && version < schema_journal.count)

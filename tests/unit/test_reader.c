@@ -6,6 +6,7 @@
 #include <stdarg.h>
 
 #include <cmocka.h>
+#include <sqlite3.h>
 
 #include "buf.h"
 #include "helper_journal.h"
@@ -52,7 +53,7 @@ static void test_open(void **state)
     assert_int_equal(info.last_seq, 0);
     assert_string_equal(info.folder, "docs");
     reader_close(reader);
-    box_sql(&box, "PRAGMA user_version=7");
+    box_sql(&box, "PRAGMA user_version=1000");
     assert_int_equal(reader_open(box.dir, &reader, &box.err), ERR_UNSUPPORTED);
     box_sql(&box, "PRAGMA application_id=7");
     assert_int_equal(reader_open(box.dir, &reader, &box.err), ERR_CORRUPT);
@@ -62,6 +63,48 @@ static void test_open(void **state)
     assert_int_equal(remove(box_file(&box, JOURNAL_FILE)), 0);
     assert_int_equal(reader_open(box.dir, &reader, &box.err), ERR_NOTFOUND);
     assert_int_equal(reader_open("/tmp/spoor-no-such-directory", &reader, &box.err), ERR_NOTFOUND);
+    box_close(&box);
+}
+
+static size_t read_file(const char *path, void *out, size_t size)
+{
+    FILE *file = fopen(path, "rb");
+    assert_non_null(file);
+    size_t len = fread(out, 1, size, file);
+    assert_int_equal(fclose(file), 0);
+    assert_in_range(len, 1, size - 1);
+    return len;
+}
+
+/* Whoever made the file was killed before it was in WAL mode: a reader, who may not undo it, says
+ * what is so; the daemon begins anew. */
+static void test_half_made(void **state)
+{
+    (void)state;
+    static char database[1 << 20], undo[1 << 20];
+    struct box box;
+    struct reader *reader = NULL;
+    sqlite3 *db = NULL;
+    box_open(&box);
+    journal_close(box.journal);
+    box.journal = NULL;
+    box_put_file(&box, JOURNAL_FILE, "", 0);
+    assert_int_equal(sqlite3_open(box_file(&box, JOURNAL_FILE), &db), SQLITE_OK);
+    /* So much that pages go to the file before the end. */
+    assert_int_equal(sqlite3_exec(db,
+                                  "PRAGMA cache_size=1;BEGIN;CREATE TABLE t(x);"
+                                  "INSERT INTO t VALUES(zeroblob(200000))",
+                                  NULL, NULL, NULL),
+                     SQLITE_OK);
+    size_t database_len = read_file(box_file(&box, JOURNAL_FILE), database, sizeof database);
+    size_t undo_len = read_file(box_file(&box, JOURNAL_FILE "-journal"), undo, sizeof undo);
+    assert_int_equal(sqlite3_close(db), SQLITE_OK);
+    box_put_file(&box, JOURNAL_FILE, database, database_len);
+    box_put_file(&box, JOURNAL_FILE "-journal", undo, undo_len);
+    assert_int_equal(reader_open(box.dir, &reader, &box.err), ERR_NOTFOUND);
+    assert_non_null(strstr(box.err.text, "its making was cut short"));
+    box_expect_open(&box, 0);
+    reader_close(box_reader(&box));
     box_close(&box);
 }
 
@@ -413,6 +456,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_open),
+        cmocka_unit_test(test_half_made),
         cmocka_unit_test(test_ranges),
         cmocka_unit_test(test_snapshot),
         cmocka_unit_test(test_damaged_rows_are_noticed),
