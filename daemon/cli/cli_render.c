@@ -15,6 +15,8 @@
 #include "reader.h"
 #include "text.h"
 
+#define PROGRESS_WIDTH 30
+
 #define COLOUR_END  "\033[0m"
 #define COLOUR_DIM  "\033[2m"
 #define COLOUR_BLUE "\033[34m"
@@ -229,6 +231,21 @@ int render_flush(struct buf *out, bool now)
     int code = cli_write(out);
     buf_reset(out);
     return code;
+}
+
+void render_progress(struct buf *out, int64_t done, int64_t all)
+{
+    /* By division first: counts may be as large as they like. */
+    double part = (double)(done < all ? done : all) / (double)all;
+    int filled = (int)(part * PROGRESS_WIDTH);
+    buf_add_char(out, '[');
+    for (int i = 0; i < PROGRESS_WIDTH; i++)
+        buf_add_char(out, i < filled ? '#' : '.');
+    buf_addf(out, "] %3d %%  ", (int)(part * 100));
+    render_count(out, done);
+    buf_add_str(out, " of ");
+    render_count(out, all);
+    buf_add_str(out, " rows");
 }
 
 void render_json_time(struct buf *out, const char *key, int64_t wall_ms)

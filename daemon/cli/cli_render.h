@@ -30,6 +30,9 @@ void render_flags(struct buf *out, uint32_t flags);
 /* "vim (4242)", or "process 4242" when its name is not known; pid is not 0. */
 void render_actor(struct buf *out, const struct actor *actor);
 
+/* "[#####.....]  50 %  2,000 of 4,000 rows"; `all` is not 0. */
+void render_progress(struct buf *out, int64_t done, int64_t all);
+
 /* A time as JSON has it; nothing when it is 0, which is never. */
 void render_json_time(struct buf *out, const char *key, int64_t wall_ms);
 

@@ -4,6 +4,7 @@
 #include "cli.h"
 
 #include "buf.h"
+#include "cli_progress.h"
 #include "cli_render.h"
 #include "clock.h"
 #include "control.h"
@@ -131,7 +132,9 @@ int cli_sync(const struct cli *cli)
     if (cli->timeout_ns >= 0 && __builtin_add_overflow(clock_mono_ns(), cli->timeout_ns, &deadline))
         deadline = INT64_MAX;
     write_request(cli, &request);
+    struct progress *progress = cli->uploaded ? progress_start(config, only) : NULL;
     int rc = control_call(config->daemon.state_dir, request.data, deadline, &answer, &err);
+    progress_stop(progress);
     if (rc == ERR_NOTFOUND) {
         cli_say("spoor: the daemon is not running; start it with 'spoor start'");
         code = EXIT_FAILED;

@@ -4,6 +4,7 @@
  *
  * Requests: {"do":"status"}, {"do":"stop"}, {"do":"reload"}, {"do":"retry"},
  * {"do":"adopt","folder":"..."}, {"do":"check","folder":"..."},
+ * {"do":"consumer","act":"add|ack|remove","folder":"...","name":"...","seq":(ack)},
  * {"do":"sync","folder":"..."(optional),"uploaded":true|false}. Answers: one object with
  * "ok":true or "ok":false,"error":"...". */
 #ifndef SPOOR_CONTROL_H

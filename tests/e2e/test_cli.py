@@ -237,6 +237,39 @@ class Commands(spoor.Case):
         s.check()
         self.assertEqual(s.run("pending"), b"")
 
+    def test_progress_on_a_terminal(self):
+        s = self.s
+        s.start()
+        s.server_kill()
+        for name in "abc":
+            write(self.at(name), name)
+        s.sync()
+        terminal, output = pty.openpty()
+        waiting = subprocess.Popen(s.command("sync", "--uploaded"), stdin=subprocess.DEVNULL,
+                                   stdout=subprocess.PIPE, stderr=output,
+                                   env=dict(os.environ, TERM="xterm"))
+        os.close(output)
+        drawn = b""
+        while b" rows" not in drawn:  # nothing is acknowledged: it goes on drawing
+            self.assertTrue(select.select([terminal], [], [], 60)[0], "nothing is drawn")
+            drawn += os.read(terminal, 4096)
+        self.assertRegex(drawn.decode(), r"\r\x1b\[K\[\.{30}\]   0 %  0 of 3 rows")
+        s.server_start()
+        self.assertIn(b"journaled and acknowledged", waiting.communicate(timeout=60)[0])
+        self.assertEqual(waiting.returncode, 0)
+        try:
+            while drawn:
+                last, drawn = drawn, os.read(terminal, 4096)
+        except OSError:
+            pass  # EIO: its other end is closed
+        self.assertTrue(last.endswith(b"\x1b[K") or drawn.endswith(b"\x1b[K"))  # the line is clear
+        os.close(terminal)
+        # A file or a pipe gets none.
+        s.server_kill()
+        write(self.at("x"), "x")
+        s.run("sync", "--uploaded", "--timeout", "1200ms", code=TIMEOUT)
+        self.assertNotIn(" of 4 rows", s.last_error)
+
     def test_status(self):
         s = self.s
         self.fill()

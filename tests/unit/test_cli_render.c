@@ -334,6 +334,29 @@ static void test_json(void **state)
     buf_deinit(&out);
 }
 
+static void test_progress(void **state)
+{
+    static const struct {
+        int64_t done, all;
+        const char *text;
+    } cases[] = {
+        {0, 1, "[..............................]   0 %  0 of 1 rows"},
+        {50, 100, "[###############...............]  50 %  50 of 100 rows"},
+        {99999, 100000, "[#############################.]  99 %  99,999 of 100,000 rows"},
+        {7, 7, "[##############################] 100 %  7 of 7 rows"},
+        {8, 7, "[##############################] 100 %  8 of 7 rows"}, /* more came meanwhile */
+        {INT64_MAX / 4, INT64_MAX, "[#######.......................]  25 %  "},
+    };
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        struct buf out;
+        buf_init(&out, 1000);
+        render_progress(&out, cases[i].done, cases[i].all);
+        assert_int_equal(strncmp(out.data, cases[i].text, strlen(cases[i].text)), 0);
+        buf_deinit(&out);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -341,8 +364,9 @@ int main(void)
         cmocka_unit_test(test_rows),      cmocka_unit_test(test_moments),
         cmocka_unit_test(test_path_args), cmocka_unit_test(test_order),
         cmocka_unit_test(test_same),      cmocka_unit_test(test_differences),
-        cmocka_unit_test(test_missing),   cmocka_unit_test(test_unknown),
-        cmocka_unit_test(test_disorder),  cmocka_unit_test(test_json),
+        cmocka_unit_test(test_progress),  cmocka_unit_test(test_missing),
+        cmocka_unit_test(test_unknown),   cmocka_unit_test(test_disorder),
+        cmocka_unit_test(test_json),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
