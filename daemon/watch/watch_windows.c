@@ -322,18 +322,10 @@ static int windows_barrier(struct watch *base, uint64_t token, struct err *err)
     struct watch_windows *watch = own(base);
     pthread_mutex_lock(&watch->lock);
     bool open = watch->read.in_flight;
+    if (!open) /* the root is gone, as the sink knows: there is nothing to wait for */
+        watch->sink.barrier(watch->sink.ctx, token);
     pthread_mutex_unlock(&watch->lock);
-    int code = open ? watch_barriers_send(&watch->barriers, &watch->lock, token, err) : 0;
-    bool denied = code == ERR_DENIED;
-    if (open && !denied)
-        return code;
-    pthread_mutex_lock(&watch->lock);
-    /* A folder in which we may not write cannot be asked this way (RULES 28): it is compared. */
-    if (denied)
-        watch->sink.lost(watch->sink.ctx, WATCH_OVERFLOW);
-    watch->sink.barrier(watch->sink.ctx, token);
-    pthread_mutex_unlock(&watch->lock);
-    return 0;
+    return open ? watch_barriers_send(&watch->barriers, &watch->lock, token, err) : 0;
 }
 
 static const struct watch_ops windows_ops = {

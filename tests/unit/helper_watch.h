@@ -113,6 +113,8 @@ bool watch_test_has(enum watch_test_need need);
 #define WATCH_PLACE_SIZE 64
 bool watch_test_mount_quiet(char place[static WATCH_PLACE_SIZE]);
 void watch_test_unmount(const char *place);
+/* How many random runs the system does in a few seconds. */
+unsigned watch_test_runs(void);
 /* Is what happens to one name told by several hints? */
 bool watch_test_has_many_hints(void);
 /* The directory as it is given to watch_add(); the other ends what that took. */

@@ -35,6 +35,11 @@ bool watch_test_has(enum watch_test_need need)
     return true;
 }
 
+unsigned watch_test_runs(void)
+{
+    return 300;
+}
+
 bool watch_test_has_many_hints(void)
 {
     return false;

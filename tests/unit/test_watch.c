@@ -299,7 +299,7 @@ static void test_no_changed_name_is_unmentioned(void **state)
 {
     struct watch_test *test = *state;
     char name[16];
-    for (unsigned seed = 1; seed <= 300; seed++) {
+    for (unsigned seed = 1; seed <= watch_test_runs(); seed++) {
         struct run run = {.seed = seed};
         for (unsigned i = 0; i < NAMES; i++) {
             snprintf(name, sizeof name, "root/n%u", i);
