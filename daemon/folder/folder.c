@@ -6,6 +6,7 @@
 #include <errno.h>
 
 #include "clock.h"
+#include "condwait.h"
 #include "folder_private.h"
 #include "osfile.h"
 
@@ -138,15 +139,9 @@ static char *join_path(const char *dir, const char *name)
 
 static int init_sync(struct folder *folder)
 {
-    pthread_condattr_t monotonic;
-    if (pthread_mutex_init(&folder->lock, NULL) != 0 || pthread_condattr_init(&monotonic) != 0) {
-        return ERR_NOMEM;
-    }
-    int rc = pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-    rc = rc ? rc : pthread_cond_init(&folder->wake_thread, &monotonic);
-    rc = rc ? rc : pthread_cond_init(&folder->wake_askers, &monotonic);
-    (void)pthread_condattr_destroy(&monotonic); /* never fails on one that was initialised */
-    return rc ? ERR_NOMEM : 0;
+    int rc = pthread_mutex_init(&folder->lock, NULL) ? ERR_NOMEM : 0;
+    rc = rc ? rc : condwait_init(&folder->wake_thread);
+    return rc ? rc : condwait_init(&folder->wake_askers);
 }
 
 static int open_parts(struct folder *folder, const char *state_dir, struct err *err)
@@ -244,9 +239,7 @@ static void free_consumers(struct folder *folder)
 /* Waits for askers to be woken, at most until then. */
 static void wait_locked(struct folder *folder, int64_t until_ns)
 {
-    struct timespec until = {.tv_sec = (time_t)(until_ns / CLOCK_NS_PER_S),
-                             .tv_nsec = (long)(until_ns % CLOCK_NS_PER_S)};
-    (void)pthread_cond_timedwait(&folder->wake_askers, &folder->lock, &until); /* or its time */
+    condwait_until(&folder->wake_askers, &folder->lock, until_ns);
 }
 
 bool folder_wait_end(struct folder *folder, int64_t deadline_mono_ns)

@@ -4,6 +4,7 @@
 #include "folder_private.h"
 
 #include "clock.h"
+#include "condwait.h"
 #include "journal.h"
 
 enum { RETRY_MIN_S = 1, RETRY_MAX_S = 60, PURGE_EVERY_S = 60, PURGE_ROWS = 20000 };
@@ -501,9 +502,7 @@ static void sleep_until_due(struct folder *folder)
         if (due == SETTLE_NEVER) {
             pthread_cond_wait(&folder->wake_thread, &folder->lock);
         } else {
-            struct timespec until = {.tv_sec = (time_t)(due / CLOCK_NS_PER_S),
-                                     .tv_nsec = (long)(due % CLOCK_NS_PER_S)};
-            (void)pthread_cond_timedwait(&folder->wake_thread, &folder->lock, &until);
+            condwait_until(&folder->wake_thread, &folder->lock, due);
         }
     }
     folder->waiting_until_ns = 0;
