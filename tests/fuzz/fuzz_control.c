@@ -1,5 +1,5 @@
 /* fuzz_control.c: what a client writes into the control socket, over a real socket: framing, the
- * limit, and the three values that the daemon asks of a request. Server and client are one thread:
+ * limit, and the values that the daemon asks of a request. Server and client are one thread:
  * all that is sent fits the socket's buffer. */
 #include "control.h"
 
@@ -39,7 +39,7 @@ static void open_server(void)
 
 static void handle(void *ctx, uint64_t client, const char *request, size_t len)
 {
-    static const char *const keys[] = {"$.do", "$.folder", "$.uploaded"};
+    static const char *const keys[] = {"$.do", "$.folder", "$.uploaded", "$.act", "$.name"};
     static const char done[] = "{\"ok\":true}";
     struct err err = {0};
     struct buf value;

@@ -15,6 +15,7 @@
 #include "folder_private.h"
 #include "helper_temp.h"
 #include "reader.h"
+#include "wake.h"
 #include "watch_inotify.h"
 
 enum { STEPS_MAX = 1000, GAPS_MAX = 16, TEXT_SIZE = 512 };
@@ -380,6 +381,37 @@ static void test_rule_file_first(void **state)
     expect_rows(f, "create +known.tmp, create .spoorignore, delete +known.tmp");
 }
 
+/* An errand is served by a step, its outcome told and its sender woken; one that nobody serves any
+ * more is refused, and outlives its folder. */
+static void test_errands(void **state)
+{
+    struct fixture *f = *state;
+    struct wake wake;
+    struct folder_errand *errand = NULL;
+    const struct journal_order add = {.what = JOURNAL_READER_ADD, .consumer = "me"};
+    int rc = 1;
+    assert_int_equal(wake_open(&wake, &f->err), 0);
+    come_to_rest(f);
+    for (int turn = 0; turn < 2; turn++) {
+        assert_int_equal(folder_send(f->folder, &add, &wake, &errand, &f->err), 0);
+        assert_false(folder_errand_done(errand, &rc, &f->err));
+        assert_int_equal(folder_due(f->folder), 0);
+        (void)folder_step(f->folder);
+        assert_true(wake_clear(&wake));
+        assert_true(folder_errand_done(errand, &rc, &f->err));
+        assert_int_equal(rc, turn == 0 ? 0 : ERR_EXISTS);
+        folder_errand_free(errand);
+    }
+    assert_non_null(strstr(f->err.text, "'me'"));
+    assert_int_equal(folder_send(f->folder, &add, &wake, &errand, &f->err), 0);
+    folder_end(f->folder);
+    assert_true(folder_errand_done(errand, &rc, &f->err));
+    assert_int_equal(rc, ERR_CANCELLED);
+    folder_errand_free(errand);
+    assert_int_equal(folder_send(f->folder, &add, &wake, &errand, &f->err), ERR_CANCELLED);
+    wake_close(&wake);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -392,6 +424,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_sync_without_barrier, setup, teardown),
         cmocka_unit_test_setup_teardown(test_listing_fails, setup, teardown),
         cmocka_unit_test_setup_teardown(test_rule_file_first, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_errands, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
