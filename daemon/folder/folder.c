@@ -97,8 +97,9 @@ static void sink_batch(void *ctx)
 {
     struct folder *folder = ctx;
     pthread_mutex_lock(&folder->lock);
-    if (folder->touched && folder->waiting_until_ns &&
-        settle_next_due(folder->settle) < folder->waiting_until_ns) {
+    if (folder->waiting_until_ns &&
+        (folder->dropped_count ||
+         (folder->touched && settle_next_due(folder->settle) < folder->waiting_until_ns))) {
         pthread_cond_signal(&folder->wake_thread);
     }
     folder->touched = false;

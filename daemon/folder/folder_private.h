@@ -150,6 +150,9 @@ void folder_end(struct folder *folder);
 /* folder_inodes.c: what was touched elsewhere becomes dirty names. 0, or the journal failed. */
 int folder_find_inodes(struct folder *folder, struct err *err);
 
+/* folder_dropped.c: takes note of watches that are no more. */
+void folder_note_dropped(struct folder *folder);
+
 /* folder_open.c */
 int folder_open_parts(struct folder *folder, struct err *err);
 /* Does what folder_doubt() asks for; ERR_CORRUPT when the doubt was right. */

@@ -133,21 +133,6 @@ static bool step_root(struct folder *folder)
     return there;
 }
 
-/* Watches that the kernel dropped: should the directory still be there, it is listed when seen. */
-static void step_dropped(struct folder *folder)
-{
-    pthread_mutex_lock(&folder->lock);
-    for (size_t i = 0; i < folder->dropped_count; i++) {
-        struct entry *dir = tree_dir(folder->tree, folder->dropped[i].dir);
-        if (dir && dir->watch == folder->dropped[i].watch) {
-            dir->watch = -1;
-            dir->flags |= TREE_RELIST;
-        }
-    }
-    folder->dropped_count = 0;
-    pthread_mutex_unlock(&folder->lock);
-}
-
 static bool step_lost(struct folder *folder)
 {
     struct err err = {0};
@@ -338,7 +323,7 @@ static void step_tickets(struct folder *folder)
     int64_t last_seq = journal_info(folder->journal)->last_seq;
     pthread_mutex_lock(&folder->lock);
     bool whole = !folder->needs_scan && !folder->closing_gap && !folder->lost_reason &&
-                 !folder->scan_asked && folder->inodes.count == 0;
+                 !folder->scan_asked && folder->inodes.count == 0 && folder->dropped_count == 0;
     for (size_t i = 0; whole && i < FOLDER_TICKETS_MAX; i++) {
         struct folder_ticket *ticket = &folder->tickets[i];
         if (ticket->state == TICKET_ARRIVED && ticket->polled &&
@@ -431,7 +416,7 @@ bool folder_step(struct folder *folder)
     if (!step_open(folder) || !step_doubt(folder) || !step_root(folder)) {
         return false;
     }
-    step_dropped(folder);
+    folder_note_dropped(folder);
     if (!step_lost(folder) || !step_scan(folder)) {
         return false;
     }
@@ -479,7 +464,7 @@ static bool called_locked(const struct folder *folder)
     return folder->stop || folder->requests || folder->adopt || (usable && folder->doubted) ||
            folder->root_asked != folder->root_answered || (usable && folder->lost_reason) ||
            (usable && !folder->needs_scan &&
-            (folder->inodes.count || ticket_arrived_locked(folder)));
+            (folder->inodes.count || folder->dropped_count || ticket_arrived_locked(folder)));
 }
 
 int64_t folder_due(struct folder *folder)

@@ -261,7 +261,7 @@ static void test_loss_after_the_scan(void **state)
 }
 
 /* As the kernel does when a file system is unmounted, or before a directory dies. This one lives:
- * it is listed, and watched again, as soon as its name is looked at (RULES 5). */
+ * though no record names it, it is listed, and watched again (RULES 5). */
 static void test_dropped_watch(void **state)
 {
     struct fixture *f = *state;
@@ -272,16 +272,11 @@ static void test_dropped_watch(void **state)
     assert_int_equal(inotify_rm_watch(inotify->queue.fd, dir->watch), 0);
     temp_write(&f->temp, "docs/d/unseen", "1");
     come_to_rest(f);
-    assert_int_equal(dir->watch, -1);
-    expect_rows(f, "create d");
-    char *path = path_of(f, "docs/d");
-    assert_int_equal(chmod(path, 0711), 0);
-    free(path);
-    come_to_rest(f);
-    expect_rows(f, "create d, create d/unseen, attrib d");
+    expect_rows(f, "create d, create d/unseen");
+    assert_true(dir->watch >= 0);
     temp_write(&f->temp, "docs/d/seen", "1");
     come_to_rest(f);
-    expect_rows(f, "create d, create d/unseen, attrib d, create d/seen");
+    expect_rows(f, "create d, create d/unseen, create d/seen");
 }
 
 /* Another directory stands at the folder's path, and the record that says so is not read yet: a
