@@ -40,8 +40,8 @@ backend = {backend}
 [upload "main"]
 url = {url}
 batch_delay = 20ms
-retry_min = 20ms
-retry_max = 200ms
+retry_min = {retry_min}
+retry_max = {retry_max}
 fold = {fold}
 brake_count = {brake}
 {upload_lines}
@@ -114,7 +114,7 @@ class Line:
 
 class Spoor:
     def __init__(self, settle="50ms", folder_lines="", upload_lines="", fold="on", brake=0, log_level="info",
-                 user=None, backend=None, max_delay="1s"):
+                 user=None, backend=None, max_delay="1s", retry_min="20ms", retry_max="200ms"):
         self.top = tempfile.mkdtemp(prefix="spoor-e2e-")
         self.folder = os.path.join(self.top, "docs")
         self.store = os.path.join(self.top, "store")
@@ -124,7 +124,7 @@ class Spoor:
         os.mkdir(self.folder)
         os.mkdir(self.outside)
         self.settings = dict(top=self.top, folder=self.folder, settle=settle, port=0, url=None,
-                             max_delay=max_delay,
+                             max_delay=max_delay, retry_min=retry_min, retry_max=retry_max,
                              folder_lines=folder_lines, upload_lines=upload_lines, fold=fold,
                              brake=brake,
                              backend=backend or OPTIONS.backend, log_level=log_level)
