@@ -198,12 +198,35 @@ static void test_moved_in(void **state)
     expect(f, "delete in\n");
 }
 
+/* Far beyond the 260 units that Windows once had for a path. */
+static void test_long_paths(void **state)
+{
+    struct fixture *f = *state;
+    char path[600] = "docs";
+    struct buf rows;
+    buf_init(&rows, 1 << 20);
+    for (int i = 0; i < 40; i++) {
+        size_t len = strlen(path);
+        (void)snprintf(path + len, sizeof path - len, "/directory%02d", i); /* fits */
+        temp_mkdir(&f->temp, path);
+        buf_addf(&rows, "create %s\n", path + strlen("docs/"));
+    }
+    expect(f, rows.data);
+    (void)snprintf(path + strlen(path), sizeof path - strlen(path), "/f"); /* fits */
+    temp_write(&f->temp, path, "1");
+    buf_reset(&rows);
+    buf_addf(&rows, "create %s\n", path + strlen("docs/"));
+    expect(f, rows.data);
+    buf_deinit(&rows);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_at_work, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_while_down, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_moved_in, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_long_paths, set_up, tear_down),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
