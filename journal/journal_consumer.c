@@ -99,8 +99,8 @@ static int insert_consumer(struct journal *journal, const char *name, int64_t ac
 
 int journal_consumer_add(struct journal *journal, const char *name, int64_t acked, struct err *err)
 {
-    int64_t known;
-    enum journal_consumer kind;
+    int64_t known = 0;
+    enum journal_consumer kind = JOURNAL_UPLOAD;
     int code = get_consumer(journal, name, &known, &kind, NULL);
     if (code == 0 && kind == JOURNAL_READER)
         return err_set(err, ERR_EXISTS, 0,
@@ -167,7 +167,7 @@ int journal_ack_rows(struct journal *journal, const char *name, int64_t seq, int
 int journal_ack(struct journal *journal, const char *name, int64_t seq, int64_t wall_ms,
                 struct err *err)
 {
-    int64_t acked;
+    int64_t acked = 0;
     int code = journal_get_acked(journal, name, &acked, err);
     if (code)
         return code;
@@ -233,7 +233,7 @@ int journal_consumer_error(struct journal *journal, const char *name, const char
 static int check_batch(struct journal *journal, const char *consumer,
                        const struct journal_batch *batch, struct err *err)
 {
-    int64_t acked, last = journal->info.last_seq;
+    int64_t acked = 0, last = journal->info.last_seq;
     int code = journal_get_acked(journal, consumer, &acked, err);
     if (code == 0 && batch->gen) {
         struct journal_snapshot snapshot = {0};

@@ -31,6 +31,7 @@ int delivery_new(struct delivery_shared *shared, const struct upload_journal *jo
     delivery->shared = shared;
     delivery->journal = *journal;
     rate_init(&delivery->rate, clock_mono_ns());
+    delivery->server_entries = -1;
     delivery->status.compared = !delivery_is_replica(delivery);
     (void)snprintf(delivery->status.folder, sizeof delivery->status.folder, "%s",
                    journal->folder); /* names are shorter (CONFIG_NAME_MAX) */
@@ -510,6 +511,8 @@ static void do_wish(struct delivery *delivery)
              : order.what == JOURNAL_SNAPSHOT ? "a resync was asked for"
              : order.what == JOURNAL_RETRY    ? "rows in quarantine are sent once more"
                                               : "rows in quarantine were dropped");
+    if (order.what == JOURNAL_RELEASE)
+        delivery->resync_released = true;
     if (order.what != JOURNAL_SNAPSHOT)
         delivery_wait(delivery, 0, false);
 }

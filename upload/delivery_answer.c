@@ -54,6 +54,10 @@ bool delivery_judge(struct delivery *delivery, struct retry_ask *ask, struct ret
     ask->failures = delivery->failures;
     ask->random = delivery_random(delivery);
     retry_decide(ask, &facts, out);
+    int64_t entries;
+    if (facts.has_cursor && answer->body.len > 0 &&
+        reader_json_get_i64(answer->body.data, answer->body.len, "$.entries", &entries, NULL) == 0)
+        delivery->server_entries = entries;
     if (answer->gen > delivery->server_gen)
         delivery->server_gen = answer->gen;
     int64_t now_ms = clock_wall_ms();

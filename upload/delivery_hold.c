@@ -27,6 +27,16 @@ int delivery_set_brake(struct delivery *delivery, struct brake *out, struct err 
 }
 
 /* What everybody is to see: nothing more goes until somebody has looked. */
+static void say_held(struct delivery *delivery, const char *text)
+{
+    if (strcmp(delivery->status.error, text) != 0) /* only this thread writes it */
+        log_error("upload '%s', folder '%s': %s", delivery->shared->config->name,
+                  delivery->journal.folder, text);
+    delivery_set_state(delivery, UPLOAD_HELD, 0, text);
+    delivery_report(delivery, text);
+    delivery_wait(delivery, INT64_MAX, false);
+}
+
 void delivery_hold(struct delivery *delivery)
 {
     const struct config_upload *config = delivery->shared->config;
@@ -38,14 +48,11 @@ void delivery_hold(struct delivery *delivery)
                    "go with 'spoor hold release'",
                    (long long)delivery->held, (long long)config->brake_count,
                    (long long)config->brake_percent, window); /* fits */
-    if (strcmp(delivery->status.error, text) != 0)            /* only this thread writes it */
-        log_error("upload '%s', folder '%s': %s", config->name, delivery->journal.folder, text);
-    delivery_set_state(delivery, UPLOAD_HELD, 0, text);
-    delivery_report(delivery, text);
-    delivery_wait(delivery, INT64_MAX, false);
+    say_held(delivery, text);
 }
 
-void delivery_begin_hold(struct delivery *delivery)
+/* False: it failed, which is dealt with here. */
+static bool note_hold(struct delivery *delivery)
 {
     struct upload_journal *journal = &delivery->journal;
     struct err err = {0};
@@ -56,8 +63,35 @@ void delivery_begin_hold(struct delivery *delivery)
     };
     if (journal->resync(journal->ctx, &order, &err)) {
         delivery_fail_with(delivery, &err);
-        return;
+        return false;
     }
     delivery->held = order.value;
-    delivery_hold(delivery);
+    return true;
+}
+
+void delivery_begin_hold(struct delivery *delivery)
+{
+    if (note_hold(delivery))
+        delivery_hold(delivery);
+}
+
+bool delivery_holds_snapshot(struct delivery *delivery)
+{
+    const struct config_upload *config = delivery->shared->config;
+    struct brake brake = {.count = config->brake_count, .percent = config->brake_percent};
+    char text[400];
+    if (delivery->resync_released || delivery->server_entries < 0)
+        return false;
+    if (reader_entry_count(delivery->reader, &brake.left, NULL))
+        brake.left = 0; /* as in brake.c: rather ask */
+    int64_t gone = delivery->server_entries - brake.left;
+    if (gone <= 0 || !brake_holds(&brake, gone))
+        return false;
+    (void)snprintf(text, sizeof text,
+                   "held: the server must be sent the tree anew, which would delete %lld of its "
+                   "%lld entries: let it go with 'spoor hold release'",
+                   (long long)gone, (long long)delivery->server_entries); /* fits */
+    if (note_hold(delivery))
+        say_held(delivery, text);
+    return true;
 }

@@ -22,14 +22,16 @@ struct delivery {
     struct journal_snapshot snapshot; /* on its way; gen 0: none */
     int64_t confirmed;                /* by the server, perhaps not yet by the journal */
     int64_t rows_cap;                 /* after 413: rows a batch at most, 0 none */
-    int64_t recut_rows; /* after 413: what is stored of so many rows is not sent again */
-    int64_t server_gen; /* the newest generation that the server told us of */
-    int64_t held;       /* the brake holds at this row, 0 not */
-    int64_t released;   /* rows up to this one pass the brake */
-    int64_t retries;    /* rows in quarantine that are to be sent once more */
-    int64_t set_aside;  /* rows in a row, without a success between them */
-    bool bisecting;     /* rows_cap comes from a refusal: it grows again with each success */
-    bool wished;        /* somebody wants `wish` done; guarded by shared->lock, as that is */
+    int64_t recut_rows;     /* after 413: what is stored of so many rows is not sent again */
+    int64_t server_gen;     /* the newest generation that the server told us of */
+    int64_t server_entries; /* as the server said last, -1 not known */
+    bool resync_released;   /* the next snapshot passes the brake */
+    int64_t held;           /* the brake holds at this row, 0 not */
+    int64_t released;       /* rows up to this one pass the brake */
+    int64_t retries;        /* rows in quarantine that are to be sent once more */
+    int64_t set_aside;      /* rows in a row, without a success between them */
+    bool bisecting;         /* rows_cap comes from a refusal: it grows again with each success */
+    bool wished;            /* somebody wants `wish` done; guarded by shared->lock, as that is */
     struct journal_order wish;
     bool restart;           /* a snapshot that is on its way is to begin again */
     int64_t resyncs;        /* snapshots begun since rows were last taken */
@@ -94,6 +96,8 @@ struct brake;
 int delivery_set_brake(struct delivery *delivery, struct brake *out, struct err *err);
 /* The brake stops the batch that comes next: says so, and waits until it is let go. */
 void delivery_begin_hold(struct delivery *delivery);
+/* The brake stops a snapshot, which would take too much from the server: likewise. */
+bool delivery_holds_snapshot(struct delivery *delivery);
 /* The same where the journal knows already. */
 void delivery_hold(struct delivery *delivery);
 

@@ -26,6 +26,7 @@ void delivery_bisect(struct delivery *delivery)
 void delivery_was_taken(struct delivery *delivery)
 {
     delivery->set_aside = 0;
+    delivery->resync_released = false;
     if (!delivery->bisecting)
         return;
     delivery->rows_cap *= 2;

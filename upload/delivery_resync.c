@@ -65,7 +65,7 @@ void delivery_begin_snapshot(struct delivery *delivery, const char *why)
         delivery_wait(delivery, INT64_MAX, true);
         return;
     }
-    if (is_too_soon(delivery, why))
+    if (delivery_holds_snapshot(delivery) || is_too_soon(delivery, why))
         return;
     gen = gen > delivery->server_gen ? gen : delivery->server_gen + 1;
     gen = gen > delivery->snapshot.gen ? gen : delivery->snapshot.gen + 1;

@@ -10,6 +10,7 @@
 #include "journal.h"
 #include "json.h"
 #include "reader.h"
+#include "text.h"
 
 #define SHOWN_MAX 10 /* deletes that are named, of each held upload */
 
@@ -64,6 +65,9 @@ static void print_held(struct hold_job *job, const struct reader_consumer *consu
     buf_addf(out, "%s -> %s: held at row %lld of %lld; %lld deletes wait, of %lld entries\n",
              job->folder->name, consumer->name, (long long)consumer->held,
              (long long)job->info.last_seq, (long long)tally->rows, (long long)tally->entries);
+    buf_add_str(out, "  ");
+    text_add_escaped(out, consumer->error, strlen(consumer->error));
+    buf_add_char(out, '\n');
     buf_add(out, tally->named->data ? tally->named->data : "", tally->named->len);
     if (tally->rows > SHOWN_MAX)
         buf_addf(out, "  and %lld more: spoor log --since %lld\n",
