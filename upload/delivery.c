@@ -65,18 +65,6 @@ void delivery_nudge(struct delivery *delivery, bool retry_now)
         delivery->due_mono_ns = 0;
 }
 
-bool delivery_wish(struct delivery *delivery, enum journal_resync what, int64_t value)
-{
-    pthread_mutex_lock(&delivery->shared->lock);
-    bool free = !delivery->wished;
-    if (free) {
-        delivery->wish = (struct journal_order){.what = what, .value = value};
-        delivery->wished = true;
-    }
-    pthread_mutex_unlock(&delivery->shared->lock);
-    return free;
-}
-
 void delivery_status(struct delivery *delivery, struct upload_status *out)
 {
     pthread_mutex_lock(&delivery->shared->lock);
@@ -478,45 +466,6 @@ static void deliver(struct delivery *delivery)
     batch_deinit(&delivery->shared->batch);
 }
 
-static bool has_wish(struct delivery *delivery)
-{
-    pthread_mutex_lock(&delivery->shared->lock);
-    bool wished = delivery->wished;
-    pthread_mutex_unlock(&delivery->shared->lock);
-    return wished;
-}
-
-/* Only this thread takes a wish away, so that it stays as it is meanwhile. */
-static void do_wish(struct delivery *delivery)
-{
-    struct upload_journal *journal = &delivery->journal;
-    const char *name = delivery->shared->config->name;
-    struct journal_order order = delivery->wish;
-    struct err err = {0};
-    int code = 0;
-    order.consumer = name;
-    if (order.what == JOURNAL_SNAPSHOT)
-        delivery_begin_snapshot(delivery, "a resync was asked for");
-    else
-        code = journal->resync(journal->ctx, &order, &err);
-    if (code && code != ERR_NOTFOUND) {
-        delivery_fail_with(delivery, &err); /* once more with the next try */
-        return;
-    }
-    pthread_mutex_lock(&delivery->shared->lock);
-    delivery->wished = false;
-    pthread_mutex_unlock(&delivery->shared->lock);
-    log_info("upload '%s', folder '%s': %s", name, delivery->journal.folder,
-             order.what == JOURNAL_RELEASE    ? "the brake was released"
-             : order.what == JOURNAL_SNAPSHOT ? "a resync was asked for"
-             : order.what == JOURNAL_RETRY    ? "rows in quarantine are sent once more"
-                                              : "rows in quarantine were dropped");
-    if (order.what == JOURNAL_RELEASE)
-        delivery->resync_released = true;
-    if (order.what != JOURNAL_SNAPSHOT)
-        delivery_wait(delivery, 0, false);
-}
-
 void delivery_step(struct delivery *delivery)
 {
     struct err err = {0};
@@ -526,8 +475,8 @@ void delivery_step(struct delivery *delivery)
         delivery_wait(delivery, INT64_MAX, true);
     } else if (code) {
         delivery_fail_with(delivery, &err);
-    } else if (has_wish(delivery)) {
-        do_wish(delivery);
+    } else if (delivery_has_wish(delivery)) {
+        delivery_do_wish(delivery);
     } else if (delivery->confirmed > delivery->acked) {
         if (delivery_acknowledge(delivery, delivery->confirmed))
             delivery_wait(delivery, 0, false);

@@ -91,6 +91,10 @@ void delivery_retry_row(struct delivery *delivery);
 /* ": create of 'a/b'": what the single row in hand is, for people. */
 void delivery_add_row(const struct delivery *delivery, struct buf *out);
 
+/* delivery_wish.c */
+bool delivery_has_wish(struct delivery *delivery);
+void delivery_do_wish(struct delivery *delivery);
+
 /* delivery_hold.c */
 struct brake;
 int delivery_set_brake(struct delivery *delivery, struct brake *out, struct err *err);

@@ -1,4 +1,4 @@
-/* folder_private.h: one folder's state, shared by folder.c (the outside: threads, posts, status),
+/* folder_private.h: one folder's state, shared by folder.c (the outside: threads, watch, status),
  * folder_thread.c (the loop: rounds, gaps, purge) and folder_scan.c (first index, comparison). */
 #ifndef SPOOR_FOLDER_PRIVATE_H
 #define SPOOR_FOLDER_PRIVATE_H
@@ -133,6 +133,10 @@ void folder_set_state(struct folder *folder, enum folder_state state, const char
 /* A name or directory could not be looked at: into status, and rarely into the log. */
 void folder_trouble(void *ctx, struct bytes path, int os);
 void folder_lost_locked(struct folder *folder, uint32_t reason);
+/* For how long the thread has waited for its file system, 0 when that is nothing to speak of. */
+int64_t folder_hung_ms_locked(const struct folder *folder);
+/* Until somebody wakes the askers, or this monotonic time. */
+void folder_wait_locked(struct folder *folder, int64_t until_ns);
 
 /* folder_commit.c: the request is through; the lock is held. It may be freed at once. */
 void folder_finish_locked(struct folder *folder, struct folder_request *request);
@@ -146,6 +150,19 @@ bool folder_step(struct folder *folder);
 /* Monotonic time of the next step: 0 something calls, SETTLE_NEVER only when something will. */
 int64_t folder_due(struct folder *folder);
 void folder_end(struct folder *folder);
+
+/* The next try comes later each time in a row: twice as long, up to a minute. */
+void folder_back_off(struct folder *folder);
+/* Closes everything and tries again later; what was dirty is found by the scan that follows. */
+void folder_fail(struct folder *folder, const struct err *err);
+
+/* folder_root.c */
+/* It is not there, or another: a gap, until it is back. */
+void folder_lose_root(struct folder *folder, const struct err *err);
+/* False: it is lost still. */
+bool folder_step_root(struct folder *folder);
+/* No directory is watched any more: each is when the scan finds it. */
+void folder_forget_watches(struct folder *folder);
 
 /* folder_inodes.c: what was touched elsewhere becomes dirty names. 0, or the journal failed. */
 int folder_find_inodes(struct folder *folder, struct err *err);

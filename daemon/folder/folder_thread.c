@@ -11,8 +11,7 @@ enum { RETRY_MIN_S = 1, RETRY_MAX_S = 60, PURGE_EVERY_S = 60, PURGE_ROWS = 20000
 
 /* --- when things go wrong --- */
 
-/* Each time in a row twice as long, up to a minute. */
-static void back_off(struct folder *folder)
+void folder_back_off(struct folder *folder)
 {
     int64_t wait = folder->retry_wait_ns ? folder->retry_wait_ns * 2 : RETRY_MIN_S * CLOCK_NS_PER_S;
     wait = wait < RETRY_MAX_S * CLOCK_NS_PER_S ? wait : RETRY_MAX_S * CLOCK_NS_PER_S;
@@ -20,10 +19,9 @@ static void back_off(struct folder *folder)
     folder->retry_ns = clock_mono_ns() + wait;
 }
 
-/* Closes everything and tries again later; what was dirty is found by the scan that follows. */
-static void fail(struct folder *folder, const struct err *err)
+void folder_fail(struct folder *folder, const struct err *err)
 {
-    back_off(folder);
+    folder_back_off(folder);
     folder->needs_open = true;
     folder->suspect |= err->code == ERR_CORRUPT;
     log_error("folder '%s': %s; trying again in %lld s", folder->config->name, err->text,
@@ -31,24 +29,6 @@ static void fail(struct folder *folder, const struct err *err)
     script_clear(folder->script);
     folder_close_parts(folder);
     folder_set_state(folder, FOLDER_FAILED, err->text);
-}
-
-static void lose_root(struct folder *folder, const struct err *err)
-{
-    struct err gap_err;
-    back_off(folder);
-    if (!folder->root_lost) {
-        log_error("folder '%s': %s; it waits until the folder is back", folder->config->name,
-                  err->text);
-        if (folder->scanned &&
-            journal_gap(folder->journal, true, CHANGE_ROOT_LOST, clock_wall_ms(), &gap_err) != 0) {
-            fail(folder, &gap_err);
-            return;
-        }
-    }
-    folder->root_lost = true;
-    folder->needs_scan = true;
-    folder_set_state(folder, FOLDER_ROOT_LOST, err->text);
 }
 
 /* --- steps of the loop; each returns false when the journal had to be given up --- */
@@ -68,7 +48,7 @@ static bool step_open(struct folder *folder)
     inodes_clear(&folder->inodes);
     pthread_mutex_unlock(&folder->lock);
     if (folder_open_parts(folder, &err) != 0) {
-        fail(folder, &err);
+        folder_fail(folder, &err);
         return false;
     }
     folder->needs_open = false;
@@ -78,59 +58,9 @@ static bool step_open(struct folder *folder)
     folder->closing_gap = false;
     folder_refresh_status(folder);
     if (folder_check_root(folder, &err) != 0) {
-        lose_root(folder, &err);
+        folder_lose_root(folder, &err);
     }
     return !folder->needs_open;
-}
-
-/* Unmounting drops watches, and nobody knows which directories are still in the folder: each is
- * watched anew when the scan finds it. */
-static int forget_watch(void *ctx, struct entry *dir)
-{
-    const struct folder *folder = ctx;
-    watch_remove(folder->watch, dir->watch);
-    dir->watch = -1;
-    return 0;
-}
-
-/* Is the root there? True: it is, and the folder can go on. */
-static bool look_at_root(struct folder *folder, bool adopt)
-{
-    struct err err = {0};
-    if (adopt && folder_adopt_root(folder, &err) == 0) {
-        log_warn("folder '%s': '%s' is adopted: it is the folder from now on", folder->config->name,
-                 folder->config->path);
-    }
-    if (folder_check_root(folder, &err) != 0) {
-        lose_root(folder, &err);
-        return false;
-    }
-    if (folder->root_lost) {
-        log_info("folder '%s': the folder is back", folder->config->name);
-        folder->root_lost = false;
-        folder->retry_wait_ns = 0;
-        (void)tree_each_dir(folder->tree, forget_watch, folder); /* it never stops */
-        folder_set_state(folder, FOLDER_SCANNING, "");
-    }
-    return true;
-}
-
-static bool step_root(struct folder *folder)
-{
-    pthread_mutex_lock(&folder->lock);
-    bool adopt = folder->adopt && folder->root_lost;
-    uint64_t asked = folder->root_asked;
-    bool hint = asked != folder->root_answered || adopt;
-    folder->adopt = false;
-    pthread_mutex_unlock(&folder->lock);
-    if (!hint && (!folder->root_lost || clock_mono_ns() < folder->retry_ns)) {
-        return !folder->root_lost;
-    }
-    bool there = look_at_root(folder, adopt);
-    pthread_mutex_lock(&folder->lock);
-    folder->root_answered = asked;
-    pthread_mutex_unlock(&folder->lock);
-    return there;
 }
 
 static bool step_lost(struct folder *folder)
@@ -147,7 +77,7 @@ static bool step_lost(struct folder *folder)
         return true;
     }
     if (forgotten || (reason & CHANGE_ROOT_LOST)) {
-        (void)tree_each_dir(folder->tree, forget_watch, folder); /* it never stops */
+        folder_forget_watches(folder);
     }
     if (reason & CHANGE_ROOT_LOST) {
         reason = CHANGE_ROOT_LOST;
@@ -159,7 +89,7 @@ static bool step_lost(struct folder *folder)
     folder->needs_scan = true;
     folder->closing_gap = false;
     if (journal_gap(folder->journal, true, reason, clock_wall_ms(), &err) != 0) {
-        fail(folder, &err);
+        folder_fail(folder, &err);
         return false;
     }
     folder_refresh_status(folder);
@@ -177,9 +107,9 @@ static void scan_failed(struct folder *folder, const struct err *err)
     }
     if (err->code == ERR_NOTFOUND && journal_info(folder->journal)->indexed &&
         folder_check_root(folder, &why) != 0) {
-        lose_root(folder, &why);
+        folder_lose_root(folder, &why);
     } else {
-        fail(folder, err);
+        folder_fail(folder, err);
     }
 }
 
@@ -216,7 +146,7 @@ static bool step_inodes(struct folder *folder)
     if (folder_find_inodes(folder, &err) == 0) {
         return true;
     }
-    fail(folder, &err);
+    folder_fail(folder, &err);
     return false;
 }
 
@@ -271,7 +201,7 @@ static bool step_round(struct folder *folder, bool *more)
         if (folder_check_root(folder, &why) == 0) {
             why = err;
         }
-        lose_root(folder, &why);
+        folder_lose_root(folder, &why);
         return false;
     }
     *more = rc == 0 && result == OBSERVE_FACTS;
@@ -290,7 +220,7 @@ static bool step_round(struct folder *folder, bool *more)
     }
     if (rc != 0) {
         observe_abandon(folder->observe);
-        fail(folder, &err);
+        folder_fail(folder, &err);
     }
     return rc == 0;
 }
@@ -309,7 +239,7 @@ static bool step_close_gap(struct folder *folder)
     }
     folder->closing_gap = false;
     if (journal_gap(folder->journal, false, 0, clock_wall_ms(), &err) != 0) {
-        fail(folder, &err);
+        folder_fail(folder, &err);
         return false;
     }
     folder_refresh_status(folder);
@@ -389,7 +319,7 @@ static bool step_purge(struct folder *folder)
                               ? INT64_MIN
                               : now_ms - config->consumer_expiry_ns / CLOCK_NS_PER_MS;
     if (journal_purge(folder->journal, keep_after, heard_after, PURGE_ROWS, &purged, &err) != 0) {
-        fail(folder, &err);
+        folder_fail(folder, &err);
         return false;
     }
     if (purged < PURGE_ROWS) {
@@ -404,7 +334,7 @@ static bool step_doubt(struct folder *folder)
     if (folder_settle_doubt(folder, &err) == 0) {
         return true;
     }
-    fail(folder, &err);
+    folder_fail(folder, &err);
     return false;
 }
 
@@ -413,7 +343,7 @@ bool folder_step(struct folder *folder)
     bool more = false;
     __atomic_store_n(&folder->beat_ns, clock_mono_ns(), __ATOMIC_RELAXED);
     folder_serve_requests(folder);
-    if (!step_open(folder) || !step_doubt(folder) || !step_root(folder)) {
+    if (!step_open(folder) || !step_doubt(folder) || !folder_step_root(folder)) {
         return false;
     }
     folder_note_dropped(folder);
