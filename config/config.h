@@ -72,6 +72,7 @@ struct config_upload {
     char *url;                  /* http or https; format spoor: the base */
     struct config_list folders; /* names; empty: all folders */
     int64_t format;             /* enum config_format */
+    struct config_list kinds;   /* of rows, by name; empty: all; only of logs */
     int64_t ack;                /* enum config_ack; default sequence for spoor, status for logs */
     int64_t fold;               /* 1: send what rows come to; default for spoor 1, for logs 0 */
     int64_t batch_rows;         /* rows a batch at most */

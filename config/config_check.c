@@ -180,6 +180,32 @@ static int check_url(const struct config *config, size_t index, struct err *err)
     return 0;
 }
 
+static int check_kinds(const struct config *config, size_t index, struct err *err)
+{
+    static const char *const names[] = {"create",   "modify", "attrib", "move",
+                                        "exchange", "delete", "gap"};
+    const struct config_upload *upload = &config->uploads[index];
+
+    for (size_t i = 0; i < upload->kinds.count; i++) {
+        const char *kind = upload->kinds.items[i];
+        bool known = false;
+        for (size_t n = 0; n < ARRAY_LEN(names) && !known; n++)
+            known = strcmp(kind, names[n]) == 0;
+        if (!known) {
+            const char *nearest = text_nearest(kind, names, ARRAY_LEN(names));
+            return fault(config, SCOPE_UPLOAD, index, "kinds", err,
+                         "kinds: there is no kind '%.64s'%s%s%s", kind,
+                         nearest ? "; did you mean '" : "", nearest ? nearest : "",
+                         nearest ? "'?" : "");
+        }
+    }
+    if (upload->kinds.count > 0 && upload->format == CONFIG_FORMAT_SPOOR)
+        return fault(config, SCOPE_UPLOAD, index, "kinds", err,
+                     "kinds: a replica (format = spoor) needs every row; leave kinds out, or set "
+                     "format = ndjson or cloudevents");
+    return 0;
+}
+
 /* NULL, or what does not go together; *key is where to look. */
 static const char *check_credentials(const struct config_upload *upload, const char **key)
 {
@@ -235,7 +261,8 @@ static int check_upload(const struct config *config, size_t index, struct err *e
     const char *why = check_credentials(upload, &key);
     if (why)
         return fault(config, SCOPE_UPLOAD, index, key, err, "%s", why);
-    return check_url(config, index, err);
+    int rc = check_kinds(config, index, err);
+    return rc ? rc : check_url(config, index, err);
 }
 
 int config_check_text(const struct config *config, struct err *err)

@@ -100,6 +100,10 @@ const struct option config_options[] = {
      .choices = formats,
      .help = "What the server speaks: spoor (a replica); or of a log: ndjson (one JSON object a "
              "line), cloudevents (batches of CloudEvents in JSON)."},
+    {UPLOAD(kinds), .key = "kinds", .kind = KIND_LIST, .flags = OPTION_SPLIT,
+     .help = "Which kinds of rows a log gets, separated by blanks or commas: create, modify, "
+             "attrib, move, exchange, delete, gap. May repeat. Empty: all. Not for format spoor: "
+             "a replica needs every row."},
     {UPLOAD(ack), .key = "ack", .kind = KIND_ENUM, .choices = acks, .example = "sequence",
      .help = "What confirms a batch: sequence (the Spoor-Acked header) or status (any 2xx). "
              "Default: sequence for format spoor, status for the others."},

@@ -36,9 +36,10 @@ struct batch_writer {
     const struct batch_limits *limits;
     struct format format;
     struct buf *body;
+    int64_t first_seq;
     int64_t next_seq;
-    int64_t epoch; /* of the batch's rows, 0 none yet */
-    int64_t rows;
+    int64_t epoch;     /* of the batch's rows, 0 none yet */
+    int64_t rows;      /* that are sent */
     int64_t deletes;   /* entries, as brake.h counts them */
     int64_t fed_bytes; /* plain bytes that went on to the body */
     struct cut commit; /* the last end of a commit within the limits */
@@ -58,6 +59,14 @@ void batch_deinit(struct batch *batch)
         return;
     buf_deinit(&batch->body);
     batch->head = (struct journal_batch){0};
+}
+
+unsigned batch_kinds(const struct config_list *names)
+{
+    unsigned kinds = 0;
+    for (size_t i = 0; i < names->count; i++)
+        kinds |= 1U << change_kind_parse(names->items[i]);
+    return kinds;
 }
 
 int batch_writer_new(int level, struct batch_writer **out, struct err *err)
@@ -122,6 +131,11 @@ static void note_cut(struct batch_writer *writer, const struct change *change)
     }
 }
 
+static bool is_sent(const struct batch_limits *limits, const struct change *change)
+{
+    return !limits->kinds || (limits->kinds & 1U << change->kind);
+}
+
 static int add_row(void *ctx, const struct change *change)
 {
     struct batch_writer *writer = ctx;
@@ -140,11 +154,12 @@ static int add_row(void *ctx, const struct change *change)
                                             (long long)change->seq);
     writer->epoch = change->epoch;
     writer->next_seq++;
-    writer->rows++;
-    format_row(&writer->format, change, writer->rows == 1, &writer->plain);
+    if (is_sent(limits, change))
+        format_row(&writer->format, change, writer->rows++ == 0, &writer->plain);
     if (!buf_ok(&writer->plain) || !buf_ok(writer->body))
         return err_set(writer->err, ERR_NOMEM, 0, "cannot form batch: out of memory");
-    bool past = over(writer, limits->rows, limits->bytes);
+    bool covers_much = limits->kinds && writer->next_seq - writer->first_seq > BATCH_COVERED_MAX;
+    bool past = covers_much || over(writer, limits->rows, limits->bytes);
     if (past && (writer->commit.seq || writer->loose.seq))
         return BATCH_WALK_ENDS;
     if (past && over(writer, grown(limits->rows, BATCH_ROWS_FLOOR),
@@ -152,9 +167,11 @@ static int add_row(void *ctx, const struct change *change)
         return err_set(writer->err, ERR_LIMIT, 0,
                        "cannot form batch from row %lld: %lld rows leave no place to cut; raise "
                        "batch_rows or batch_bytes",
-                       (long long)(writer->next_seq - writer->rows), (long long)writer->rows);
+                       (long long)writer->first_seq, (long long)writer->rows);
     note_cut(writer, change);
-    bool first_cut_past = past && (writer->commit.seq || writer->loose.seq);
+    /* Not on to rows that are not sent: of a single row the batch's last number is its own. */
+    bool full = limits->kinds && writer->rows >= limits->rows;
+    bool first_cut_past = (past || full) && (writer->commit.seq || writer->loose.seq);
     return first_cut_past ? BATCH_WALK_ENDS : 0;
 }
 
@@ -164,6 +181,7 @@ static void begin(struct batch_writer *writer, int64_t first, struct err *err)
     writer->rows = 0;
     writer->deletes = 0;
     writer->fed_bytes = 0;
+    writer->first_seq = first;
     writer->next_seq = first;
     writer->epoch = 0;
     writer->commit = (struct cut){0};
@@ -196,7 +214,9 @@ static int walk_folded(struct batch_writer *writer, struct reader *reader, int64
     int code = gather_rows(&gather, reader, first, last, writer->limits, err);
     begin(writer, first, err);
     for (size_t i = 0; i < gather.count && !code; i++) {
-        format_row(&writer->format, &gather.rows[i], i == 0, &writer->plain);
+        if (!is_sent(writer->limits, &gather.rows[i]))
+            continue;
+        format_row(&writer->format, &gather.rows[i], writer->rows++ == 0, &writer->plain);
         if (writer->plain.len >= BATCH_PIECE) {
             feed(writer, writer->plain.len);
             buf_reset(&writer->plain);
@@ -204,8 +224,8 @@ static int walk_folded(struct batch_writer *writer, struct reader *reader, int64
         if (!buf_ok(&writer->plain) || !buf_ok(writer->body))
             code = err_set(err, ERR_NOMEM, 0, "cannot form batch: out of memory");
     }
-    writer->commit = (struct cut){gather.last, (int64_t)gather.count, gather.deletes,
-                                  gather.last_sum, writer->plain.len};
+    writer->commit =
+        (struct cut){gather.last, writer->rows, gather.deletes, gather.last_sum, writer->plain.len};
     gather_free(&gather);
     return code;
 }
@@ -229,7 +249,7 @@ static int finish(struct batch_writer *writer, struct cut *cut, struct err *err)
     if (!cut->seq)
         return err_set(err, ERR_CORRUPT, 0,
                        "cannot form batch from row %lld: the journal's last commit has no end",
-                       (long long)(writer->next_seq - writer->rows));
+                       (long long)writer->first_seq);
     buf_truncate(&writer->plain, cut->at);
     return complete(writer, err);
 }

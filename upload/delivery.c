@@ -360,79 +360,26 @@ static void post(struct delivery *delivery)
     }
 }
 
-/* Forms the next batch and has it stored. */
-static int form(struct delivery *delivery, struct err *err)
-{
-    struct delivery_shared *shared = delivery->shared;
-    struct upload_journal *journal = &delivery->journal;
-    struct brake brake;
-    struct batch_limits limits = {
-        .rows = shared->config->batch_rows,
-        .bytes = shared->config->batch_bytes,
-        .format = (enum config_format)shared->config->format,
-        .brake = &brake,
-        .fold = shared->config->fold != 0,
-    };
-    int code = delivery_set_brake(delivery, &brake, err);
-    if (code)
-        return code;
-    if (delivery->rows_cap > 0 && delivery->rows_cap < limits.rows)
-        limits.rows = delivery->rows_cap;
-    code = delivery->snapshot.gen
-               ? batch_build_part(shared->writer, delivery->reader, &delivery->snapshot, &limits,
-                                  &shared->batch, err)
-               : batch_build(shared->writer, delivery->reader, delivery->acked, &limits,
-                             &shared->batch, err);
-    if (code)
-        return code;
-    if (delivery->recut_rows && shared->batch.head.rows >= delivery->recut_rows) {
-        /* The next try sends what is stored: the server's limit may have been raised. */
-        delivery->recut_rows = 0;
-        delivery->rows_cap = 0;
-        return err_set(err, ERR_LIMIT, 0,
-                       "the server takes no batch of %lld rows, and rows %lld..%lld cannot be "
-                       "cut; raise the server's limit on a request's size",
-                       (long long)shared->batch.head.rows, (long long)shared->batch.head.first,
-                       (long long)shared->batch.head.last);
-    }
-    code = journal->store_batch(journal->ctx, shared->config->name, &shared->batch.head, err);
-    if (!code)
-        delivery->recut_rows = 0;
-    return code;
-}
-
-/* Is the stored batch what comes next? Rows of an older epoch are a log's, left over from before.
- */
-static bool is_next(const struct delivery *delivery, const struct journal_batch *head)
-{
-    const struct journal_snapshot *snapshot = &delivery->snapshot;
-    const struct journal_info *info = &delivery->info;
-    if (snapshot->gen)
-        return head->gen == snapshot->gen && head->part == snapshot->parts + 1;
-    return head->gen == 0 && head->first == delivery->acked + 1 &&
-           (head->epoch == info->epoch || head->last <= info->epoch_seq);
-}
-
-int delivery_take_batch(struct delivery *delivery, struct err *err)
-{
-    struct batch *batch = &delivery->shared->batch;
-    if (delivery->batch_last && !delivery->recut_rows) {
-        int code = batch_load(delivery->reader, delivery->shared->config->name, batch, err);
-        if (!code && is_next(delivery, &batch->head))
-            return 0;
-        if (code && code != ERR_NOTFOUND && code != ERR_CORRUPT)
-            return code;
-        /* Damaged or overtaken bytes can be formed anew: the server knows rows by their sums. */
-    }
-    return form(delivery, err);
-}
-
 static void begin_for_purged(struct delivery *delivery)
 {
     char why[128];
     (void)snprintf(why, sizeof why, "rows %lld..%lld are not kept any more",
                    (long long)delivery->acked + 1, (long long)delivery_floor(delivery)); /* fits */
-    delivery_begin_snapshot(delivery, why);
+    if (delivery_takes_tree(delivery)) {
+        delivery_begin_snapshot(delivery, why);
+        return;
+    }
+    log_warn("upload '%s', folder '%s': %s; none of the kinds it takes can stand for them",
+             delivery->shared->config->name, delivery->journal.folder, why);
+    if (delivery_acknowledge(delivery, delivery_floor(delivery)))
+        delivery_wait(delivery, 0, false);
+}
+
+/* None of these rows is for this server. */
+static void pass_over(struct delivery *delivery)
+{
+    if (delivery_acknowledge(delivery, delivery->shared->batch.head.last))
+        delivery_wait(delivery, 0, false);
 }
 
 static void deliver(struct delivery *delivery)
@@ -460,6 +407,8 @@ static void deliver(struct delivery *delivery)
         delivery_begin_hold(delivery);
     else if (code)
         delivery_fail_with(delivery, &err);
+    else if (!delivery_has_rows(delivery))
+        pass_over(delivery);
     else
         post(delivery);
     /* A retry reads the stored bytes again: waiting deliveries hold none in memory. */

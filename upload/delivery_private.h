@@ -67,8 +67,14 @@ void delivery_count_sent(struct delivery *delivery);
 /* 413: half the rows, and what is stored is not sent again. */
 void delivery_halve(struct delivery *delivery);
 uint64_t delivery_random(struct delivery *delivery);
+
+/* delivery_form.c */
 /* The bytes in shared->batch: those that were stored, if they are the next, or new ones, stored. */
 int delivery_take_batch(struct delivery *delivery, struct err *err);
+/* Is there anything in it for the server? A replica is told of ranges without rows too. */
+bool delivery_has_rows(const struct delivery *delivery);
+/* Whether a tree can be sent in place of rows that are gone: it is told in rows of kind create. */
+bool delivery_takes_tree(const struct delivery *delivery);
 
 /* delivery_answer.c */
 /* Rows up to here are of no use to this consumer: gone, or, for a replica, of an older epoch. */

@@ -231,6 +231,11 @@ static void send_commit(struct delivery *delivery)
 
 void delivery_send_snapshot(struct delivery *delivery)
 {
+    if (!delivery_takes_tree(delivery)) { /* not any more: the configuration has changed */
+        if (delivery_acknowledge(delivery, delivery_floor(delivery))) /* which ends the snapshot */
+            delivery_wait(delivery, 0, false);
+        return;
+    }
     delivery_set_state(delivery, UPLOAD_SENDING, 0, NULL);
     if (delivery->snapshot.sent < delivery->snapshot.entries)
         send_part(delivery);

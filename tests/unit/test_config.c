@@ -10,6 +10,7 @@
 #include <sqlite3.h>
 
 #include "buf.h"
+#include "change.h"
 #include "config.h"
 #include "err.h"
 #include "log.h"
@@ -73,7 +74,8 @@ static void test_values(void **state)
 {
     struct config *config =
         parse("[upload \"log\"]\nurl=http://127.0.0.1:8123/?q=1\nformat=ndjson\n"
-              "folders = a, b\nfolders=c.d_e-f\n[daemon]\nlog_level = debug\n"
+              "folders = a, b\nfolders=c.d_e-f\nkinds = create modify attrib move, exchange\n"
+              "kinds = delete, gap\n[daemon]\nlog_level = debug\n"
               "log_file = ~/x/../l\n"
               "[folder \"a\"]\npath = sub//./dir/\nignore = *.tmp\n"
               "ignore = \"a\\\\ \"\nignore =\nretention = forever\nsettle = 0\n"
@@ -86,6 +88,10 @@ static void test_values(void **state)
     assert_int_equal(upload->ack, CONFIG_ACK_STATUS); /* by format */
     assert_int_equal(upload->folders.count, 3);
     assert_string_equal(upload->folders.items[2], "c.d_e-f");
+    assert_int_equal(upload->kinds.count, 7);
+    for (int kind = CHANGE_CREATE; kind <= CHANGE_GAP; kind++) /* config knows all there are */
+        assert_string_equal(upload->kinds.items[kind - 1],
+                            change_kind_name((enum change_kind)kind));
     assert_true(config_upload_serves(upload, "b"));
     assert_false(config_upload_serves(upload, "x"));
     assert_int_equal(config->daemon.log_level, LOG_DEBUG);
@@ -142,6 +148,9 @@ static void test_faults(void **state)
         {FOLDER UPLOAD "client_key = /k\n", "c:5: upload 'u': client_key needs client_cert"},
         {FOLDER UPLOAD "folders = f\nfolders = f,ff\n",
          "c:6: upload 'u': there is no [folder \"ff\"]; did you mean 'f'?"},
+        {FOLDER UPLOAD "kinds = create, delte\nformat = ndjson\n",
+         "c:5: upload 'u': kinds: there is no kind 'delte'; did you mean 'delete'?"},
+        {FOLDER UPLOAD "kinds = create\n", "c:5: upload 'u': kinds: a replica (format = spoor) "},
         {FOLDER "[upload \"u\"]\n", "c:3: upload 'u': 'url' is missing"},
         {FOLDER "x\n", "c:3: 'x': expected"},
     };
@@ -335,7 +344,7 @@ static void test_show_json(void **state)
         assert_int_equal(sqlite3_reset(stmt), SQLITE_OK);
         at = end + 1;
     }
-    assert_int_equal(lines, 4 + 10 + 2 + 10 + 31 + 1);
+    assert_int_equal(lines, 4 + 10 + 2 + 10 + 32 + 1);
     assert_non_null(strstr(out.data, "{\"section\":\"folder\",\"name\":\"f\",\"key\":\"path\","
                                      "\"value\":\"/f\",\"origin\":\"c:5\"}\n"));
     assert_int_equal(sqlite3_finalize(stmt), SQLITE_OK);
