@@ -7,6 +7,7 @@ import json
 import threading
 
 LIMIT_S = 60
+DROP = object()  # an answer: the connection ends without one
 
 
 class Request:
@@ -24,7 +25,7 @@ class Request:
 
 
 class Receiver(http.server.ThreadingHTTPServer):
-    """`answer` says what becomes of a request: a status, or None to hang until let_go()."""
+    """`answer` says what becomes of a request: a status, DROP, or None to hang until let_go()."""
 
     daemon_threads = True
 
@@ -80,6 +81,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if status is None:
             server.free.wait(LIMIT_S)
             status = 503
+        if status is DROP:
+            self.close_connection = True
+            return
         self.send_response(status)
         self.send_header("Content-Length", "0")
         self.end_headers()
