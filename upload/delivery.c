@@ -76,9 +76,11 @@ void delivery_status(struct delivery *delivery, struct upload_status *out)
 void delivery_set_state(struct delivery *delivery, enum upload_state state, int64_t wait_ms,
                         const char *error)
 {
+    const struct upload_journal *journal = &delivery->journal;
     struct upload_status *status = &delivery->status;
     int64_t wall_ms = wait_ms ? clock_wall_ms() + wait_ms : 0;
     pthread_mutex_lock(&delivery->shared->lock);
+    int64_t told = status->compared ? status->acked : -1;
     status->state = state;
     status->acked = delivery->acked;
     status->compared |= delivery->synced;
@@ -86,7 +88,10 @@ void delivery_set_state(struct delivery *delivery, enum upload_state state, int6
     status->next_try_wall_ms = wall_ms;
     if (error)
         (void)snprintf(status->error, sizeof status->error, "%s", error); /* cut is fine */
+    bool progress = status->compared && status->acked > told;
     pthread_mutex_unlock(&delivery->shared->lock);
+    if (progress && journal->progress)
+        journal->progress(journal->ctx);
 }
 
 void delivery_set_stopped(struct delivery *delivery)

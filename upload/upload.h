@@ -25,6 +25,9 @@ struct upload_journal {
     int (*ack)(void *ctx, const char *consumer, int64_t seq, struct err *err);
     int (*report)(void *ctx, const char *consumer, const char *error_or_empty, struct err *err);
     int (*resync)(void *ctx, const struct journal_order *order, struct err *err);
+    /* upload_acked() tells more than before, also without an acknowledgement: after a start it must
+     * first be known where the server stands. Must not block. NULL: nobody waits for it. */
+    void (*progress)(void *ctx);
 };
 
 enum upload_state {

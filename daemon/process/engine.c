@@ -108,6 +108,13 @@ static int link_resync(void *ctx, const struct journal_order *order, struct err 
     return rc;
 }
 
+static void link_progress(void *ctx)
+{
+    const struct link *link = ctx;
+
+    tell_main(link->engine);
+}
+
 /* ---- opening ---- */
 
 static int allocate(struct engine *engine, struct err *err)
@@ -170,6 +177,7 @@ static int open_upload(struct engine *engine, size_t index, struct err *err)
             .ack = link_ack,
             .report = link_report,
             .resync = link_resync,
+            .progress = link_progress,
         };
     }
     return upload_open(&engine->config->uploads[index], journals, count, &engine->uploads[index],

@@ -106,6 +106,15 @@ static int resync(void *ctx, const struct journal_order *order, struct err *err)
     return code;
 }
 
+static void progress(void *ctx)
+{
+    struct upload_rig *rig = ctx;
+    pthread_mutex_lock(&rig->lock);
+    rig->progress++;
+    pthread_cond_broadcast(&rig->changed);
+    pthread_mutex_unlock(&rig->lock);
+}
+
 struct upload_journal upload_rig_ops(struct upload_rig *rig)
 {
     return (struct upload_journal){
@@ -116,6 +125,7 @@ struct upload_journal upload_rig_ops(struct upload_rig *rig)
         .ack = ack,
         .report = report,
         .resync = resync,
+        .progress = progress,
     };
 }
 
@@ -231,6 +241,18 @@ bool upload_rig_wait_report(struct upload_rig *rig, const char *part)
     bool done = is_reported(rig, part);
     if (!done)
         (void)fprintf(stderr, "waited for '%s', reported was '%s'\n", part, rig->reported);
+    pthread_mutex_unlock(&rig->lock);
+    return done;
+}
+
+bool upload_rig_wait_progress(struct upload_rig *rig)
+{
+    struct timespec deadline = deadline_30s();
+    int code = 0;
+    pthread_mutex_lock(&rig->lock);
+    while (!rig->progress && code != ETIMEDOUT)
+        code = pthread_cond_timedwait(&rig->changed, &rig->lock, &deadline);
+    bool done = rig->progress > 0;
     pthread_mutex_unlock(&rig->lock);
     return done;
 }

@@ -25,6 +25,7 @@ struct upload_rig {
     int64_t fail_acks;   /* so many acknowledgements fail with ERR_FULL */
     char reported[512];
     int64_t reports;
+    int64_t progress;                   /* calls */
     int64_t resyncs[JOURNAL_CHECK + 1]; /* orders that were carried out, by kind */
 };
 
@@ -47,6 +48,8 @@ struct journal_info upload_rig_info(struct upload_rig *rig);
  */
 bool upload_rig_wait_acked(struct upload_rig *rig, int64_t seq);
 bool upload_rig_wait_report(struct upload_rig *rig, const char *part);
+/* Until upload_acked() told more than before. */
+bool upload_rig_wait_progress(struct upload_rig *rig);
 /* Until an order of this kind was carried out. */
 bool upload_rig_wait_order(struct upload_rig *rig, enum journal_resync what);
 

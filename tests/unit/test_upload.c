@@ -516,6 +516,28 @@ static void a_failed_acknowledgement_is_made_up_for(void **state)
     rig_close(&rig);
 }
 
+/* Nothing is to be acknowledged, and yet somebody may wait to hear that nothing is. */
+static void a_start_with_nothing_to_send_is_told(void **state)
+{
+    (void)state;
+    for (int format = CONFIG_FORMAT_SPOOR; format <= CONFIG_FORMAT_NDJSON; format++) {
+        static const struct server_step steps[] = {{NOTHING_YET, false}, {OK_ANSWER, false}};
+        bool log = format != CONFIG_FORMAT_SPOOR;
+        struct rig rig;
+        rig_open(&rig, steps + log, ARRAY_LEN(steps) - log, 20);
+        rig.config.format = format;
+        rig.config.ack = log ? CONFIG_ACK_STATUS : CONFIG_ACK_SEQUENCE;
+        start_upload(&rig);
+        assert_true(upload_rig_wait_acked(&rig.journal, 20));
+        upload_close(rig.upload);
+        rig.journal.progress = 0;
+        start_upload(&rig);
+        assert_true(upload_rig_wait_progress(&rig.journal));
+        assert_int_equal(upload_acked(rig.upload, "docs"), 20);
+        rig_close(&rig);
+    }
+}
+
 static void ndjson_goes_to_the_url_as_it_stands(void **state)
 {
     (void)state;
@@ -774,6 +796,7 @@ int main(void)
         cmocka_unit_test(a_cursor_with_the_right_sum_needs_nothing),
         cmocka_unit_test(a_conflict_in_the_middle_moves_on),
         cmocka_unit_test(a_failed_acknowledgement_is_made_up_for),
+        cmocka_unit_test(a_start_with_nothing_to_send_is_told),
         cmocka_unit_test(ndjson_goes_to_the_url_as_it_stands),
         cmocka_unit_test(cloudevents_are_an_array),
         cmocka_unit_test(small_batches_are_gathered),
