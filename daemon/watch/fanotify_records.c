@@ -111,6 +111,16 @@ static bool barrier_locked(struct watch_fanotify *watch, const struct fanotify_r
     return true;
 }
 
+/* A directory tells of its attributes by itself alone, not by its parent. */
+static void early_locked(struct watch_fanotify *watch, const struct fanotify_record *record)
+{
+    if (record->dir.id.len > 0 && (record->mask & FAN_ATTRIB) &&
+        bytes_equal(record->dir.name, bytes_str("."))) {
+        uint64_t bit = handle_of(watch, &record->dir) % FANOTIFY_EARLY_BITS;
+        watch->early[bit / 64] |= UINT64_C(1) << bit % 64;
+    }
+}
+
 static void record_locked(struct watch_fanotify *watch, const struct fanotify_record *record)
 {
     if (record->mask & FAN_Q_OVERFLOW) {
@@ -122,10 +132,12 @@ static void record_locked(struct watch_fanotify *watch, const struct fanotify_re
     if (record->mask & FAN_RENAME)
         rename_locked(watch, record);
     const struct watched *dir = find_locked(watch, &record->dir);
-    if (dir)
+    if (dir) {
         hint_locked(watch, dir, record->dir.name, hints_of(record->mask), record->pid);
-    else
+    } else {
+        early_locked(watch, record);
         elsewhere_locked(watch, record);
+    }
     if ((record->mask & FAN_DELETE) && (record->mask & FAN_ONDIR)) {
         const struct watched *removed = find_locked(watch, &record->target);
         if (removed)

@@ -38,8 +38,8 @@ enum watch_kind {
     WATCH_POLL,     /* watches nothing: every directory is for the caller to list */
 };
 
-/* Called with the back-end's lock held, from the watch thread or from whoever drains; must not
- * call back into the watch. Names live for the call. */
+/* Called with the back-end's lock held, from the watch thread or from whoever drains or adds; must
+ * not call back into the watch. Names live for the call. */
 struct watch_sink {
     void *ctx;
     /* Hints of one name may be gathered, and overtaken by those of other names. The name "." is

@@ -163,11 +163,23 @@ static void fanotify_close(struct watch *watch)
     free(fanotify);
 }
 
+/* Between the look by its name and this its attributes were told, perhaps, when nobody knew it. */
+static void tell_early_locked(struct watch_fanotify *watch, uint64_t handle,
+                              const struct watched *added)
+{
+    uint64_t bit = handle % FANOTIFY_EARLY_BITS;
+    if (added->root || !(watch->early[bit / 64] >> bit % 64 & 1))
+        return;
+    watch->sink.hint(watch->sink.ctx, added->dir, bytes_str("."), HINT_ATTRIB, NULL);
+    watch->sink.batch(watch->sink.ctx);
+}
+
 static int32_t file_locked(struct watch_fanotify *watch, uint64_t handle, struct file_id dir,
                            bool root)
 {
     struct watched *slot = handle_index_find(&watch->index, &watch->table, handle);
-    if (!slot) {
+    bool fresh = !slot;
+    if (fresh) {
         int32_t number = watch->last_number;
         /* Never one that was given lately: somebody may still want to remove that. After
          * INT32_MAX directories the numbers begin anew. */
@@ -180,6 +192,8 @@ static int32_t file_locked(struct watch_fanotify *watch, uint64_t handle, struct
     }
     slot->dir = dir;
     slot->root |= root;
+    if (fresh)
+        tell_early_locked(watch, handle, slot);
     return slot->number;
 }
 

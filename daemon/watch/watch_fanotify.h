@@ -12,6 +12,7 @@
 #include "watch_table.h"
 
 #define FANOTIFY_FSID_BYTES 8
+#define FANOTIFY_EARLY_BITS 65536 /* 8 KiB */
 #define FANOTIFY_RECORD_UNIT                                                                       \
     24 /* FIONREAD counts so much a record, whatever its size: FACTS 1.7                           \
         */
@@ -32,6 +33,10 @@ struct watch_fanotify {
     struct watch_table table;
     struct handle_index index;
     int32_t last_number;
+    /* A bit by the handle of each directory whose own attributes were told before it was added:
+     * they may have been looked at before that, so they are told again when it is. Never cleared:
+     * a bit too many costs a look. */
+    uint64_t early[FANOTIFY_EARLY_BITS / 64];
     struct watch_barriers barriers;
     struct watch_actors actors;
 };

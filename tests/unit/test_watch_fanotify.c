@@ -99,6 +99,24 @@ static void test_overflow(void **state)
     watch_test_expect_end(test);
 }
 
+/* A directory's own attributes, told before it was added, are told when it is: whoever adds it may
+ * have looked at it before they changed. */
+static void test_attributes_before_the_watch(void **state)
+{
+    struct watch_test *test = *state;
+    temp_mkdir(&test->temp, "root/d");
+    temp_mkdir(&test->temp, "root/e");
+    assert_int_equal(fchmodat(test->temp.fd, "root/d", 0700, 0), 0);
+    watch_test_drain(test);
+    watch_test_forget(test);
+    (void)watch_test_add(test, "root/e", 2, false);
+    watch_test_expect_end(test);
+    (void)watch_test_add(test, "root/d", 3, false);
+    watch_test_expect(test, SEEN_HINT, 3, ".", HINT_ATTRIB);
+    (void)watch_test_add(test, "root/d", 3, false); /* once */
+    watch_test_expect_end(test);
+}
+
 static int writer(void *ctx)
 {
     const struct watch_test *test = ctx;
@@ -417,6 +435,7 @@ int main(void)
 {
     const struct watch_case cases[] = {
         WATCH_CASE(test_overflow, WATCH_BY(WATCH_FANOTIFY)),
+        WATCH_CASE(test_attributes_before_the_watch, WATCH_BY(WATCH_FANOTIFY)),
         WATCH_CASE(test_actor, WATCH_BY(WATCH_FANOTIFY)),
         WATCH_CASE(test_elsewhere, WATCH_BY(WATCH_FANOTIFY)),
         WATCH_CASE(test_actor_is_kept, WATCH_BY(WATCH_FANOTIFY)),
