@@ -369,7 +369,8 @@ static int collect_dirty(void *ctx, const struct settle_name *name)
     if (observe_has(o, name->dir, name->name) || facts_find(o->peeked, name->dir, name->name)) {
         return 0;
     }
-    struct settle_name item = {.dir = name->dir, .name = name->name, .first_ns = name->first_ns};
+    struct settle_name item = {
+        .dir = name->dir, .name = name->name, .hints = name->hints, .first_ns = name->first_ns};
     item.name.at = arena_copy(&o->arena, name->name.at, name->name.len);
     if (!item.name.at) {
         return ERR_NOMEM;
@@ -405,7 +406,12 @@ static void peek_at(struct observe *o, const struct settle_name *item)
     int os;
     struct fact seen = {.dir = item->dir, .name = item->name};
     if (bytes_equal(item->name, bytes_str("."))) {
-        return; /* a directory told by itself has its name elsewhere */
+        /* A directory told by itself has its name elsewhere; a name in it that is not known may be
+         * the new one of what is missing. */
+        if (item->hints & (HINT_NAME | HINT_ENTERED)) {
+            observe_set_pending(o, item->dir, (item->hints & HINT_ENTERED) != 0);
+        }
+        return;
     }
     enum reach_answer reached = reach_dir(o->reach, item->dir, &open, &os);
     if (reached == REACH_NOWHERE) {
