@@ -97,10 +97,11 @@ struct config_upload {
     char *proxy;         /* url; "" what the environment says */
     char *proxy_user;    /* "" none */
     char *proxy_password_file;
-    char *no_proxy;    /* hosts reached directly; "" what the environment says */
-    char *unix_socket; /* connects there whatever the url's host; "" TCP */
-    int64_t bandwidth; /* bytes a second sent at most, 0 no limit */
-    int64_t redirect;  /* enum config_redirect */
+    char *no_proxy;     /* hosts reached directly; "" what the environment says */
+    char *unix_socket;  /* connects there whatever the url's host; "" TCP */
+    char *active_hours; /* "HH:MM-HH:MM", see hours.h; "" always */
+    int64_t bandwidth;  /* bytes a second sent at most, 0 no limit */
+    int64_t redirect;   /* enum config_redirect */
     int64_t line;
 };
 

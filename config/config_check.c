@@ -9,6 +9,7 @@
 
 #include "config_option.h"
 #include "err.h"
+#include "hours.h"
 #include "num.h"
 #include "text.h"
 
@@ -225,6 +226,10 @@ static const char *check_credentials(const struct config_upload *upload, const c
     if (strchr(upload->proxy, '@'))
         return "proxy: it must not hold a user or a password; see proxy_user and "
                "proxy_password_file";
+    *key = "active_hours";
+    struct hours hours;
+    if (!hours_parse(upload->active_hours, &hours))
+        return "active_hours: it is no span as 22:00-06:00";
     *key = "pinned_key";
     if (*upload->pinned_key && strncmp(upload->pinned_key, "sha256//", 8) != 0)
         return "pinned_key: it must begin with sha256//";

@@ -171,6 +171,9 @@ const struct option config_options[] = {
              "no_proxy in the environment says."},
     {UPLOAD(unix_socket), .key = "unix_socket", .kind = KIND_PATH, .default_text = "",
      .help = "A unix socket to connect to, whatever the url's host. Empty: the network."},
+    {UPLOAD(active_hours), .key = "active_hours", .kind = KIND_STRING, .default_text = "",
+     .help =
+         "Hours of the day, by local time, in which to deliver, as 22:00-06:00. Empty: always."},
     {UPLOAD(bandwidth), .key = "bandwidth", .kind = KIND_BYTES, .default_text = "0",
      RANGE(0, INT64_C(1) << 40), .help = "Bytes a second to send at most. 0: no limit."},
     {UPLOAD(redirect), .key = "redirect", .kind = KIND_ENUM, .default_text = "off",

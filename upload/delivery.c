@@ -10,6 +10,7 @@
 #include "clock.h"
 #include "config.h"
 #include "delivery_private.h"
+#include "hours.h"
 #include "num.h"
 #include "osfile.h"
 #include "post.h"
@@ -420,6 +421,24 @@ static void deliver(struct delivery *delivery)
     batch_deinit(&delivery->shared->batch);
 }
 
+/* Whether there is something to say to the server, but not at this time of the day. */
+static bool is_out_of_hours(struct delivery *delivery)
+{
+    const struct config_upload *config = delivery->shared->config;
+    struct hours hours;
+    bool nothing = delivery->acked >= delivery->info.last_seq &&
+                   (delivery->synced || !delivery_is_replica(delivery)) &&
+                   !delivery->snapshot.gen && delivery->retries == 0;
+    if (nothing || !config->active_hours || !hours_parse(config->active_hours, &hours))
+        return false;
+    int64_t wait_ms = hours_wait_ms(&hours, clock_wall_ms());
+    if (wait_ms == 0)
+        return false;
+    delivery_set_state(delivery, UPLOAD_WAITING, wait_ms, "");
+    delivery_wait(delivery, wait_ms * CLOCK_NS_PER_MS, false);
+    return true;
+}
+
 void delivery_step(struct delivery *delivery)
 {
     struct err err = {0};
@@ -434,6 +453,8 @@ void delivery_step(struct delivery *delivery)
     } else if (delivery->confirmed > delivery->acked) {
         if (delivery_acknowledge(delivery, delivery->confirmed))
             delivery_wait(delivery, 0, false);
+    } else if (is_out_of_hours(delivery)) {
+        return;
     } else if (delivery_is_replica(delivery) && !delivery->synced) {
         handshake(delivery);
     } else if (delivery->snapshot.gen && !delivery->restart) {

@@ -39,6 +39,8 @@ const char *upload_state_name(enum upload_state state)
         return "sending";
     case UPLOAD_BACKOFF:
         return "backoff";
+    case UPLOAD_WAITING:
+        return "waiting";
     case UPLOAD_HELD:
         return "held";
     case UPLOAD_PAUSED:

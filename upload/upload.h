@@ -34,6 +34,7 @@ enum upload_state {
     UPLOAD_IDLE, /* all acknowledged */
     UPLOAD_SENDING,
     UPLOAD_BACKOFF, /* failed; the same bytes again at next_try */
+    UPLOAD_WAITING, /* for its hours of the day */
     UPLOAD_HELD,    /* by the mass-delete brake, until it is released */
     UPLOAD_PAUSED,  /* refused for good until something changes; probed slowly */
     UPLOAD_STOPPED,

@@ -351,6 +351,19 @@ class Network(spoor.Case):
         self.redirecting("off", "https://localhost:$server_port")
         self.refused("308")
 
+    def test_active_hours(self):
+        now = time.localtime()
+        span = "%02d:00-%02d:00" % ((now.tm_hour + 2) % 24, (now.tm_hour + 3) % 24)
+        self.begin(self.serve(), self.ca_line() + "active_hours = %s\n" % span)
+        self.s.run("sync", "--uploaded", "--timeout", "500ms", code=4)
+        self.assertEqual(self.upload()["state"], "waiting")
+        self.assertEqual(self.posts(), [])
+        self.s.stop()
+        span = "%02d:00-%02d:00" % ((now.tm_hour - 1) % 24, (now.tm_hour + 2) % 24)
+        self.s.settings["upload_lines"] = self.ca_line() + "active_hours = %s\n" % span
+        self.s.daemon_start()
+        self.delivered()
+
     def test_bandwidth(self):
         for i in range(3000):
             write("%s/a rather long name, so that there is something to send %04d %s"

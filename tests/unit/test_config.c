@@ -344,7 +344,7 @@ static void test_show_json(void **state)
         assert_int_equal(sqlite3_reset(stmt), SQLITE_OK);
         at = end + 1;
     }
-    assert_int_equal(lines, 4 + 10 + 2 + 10 + 32 + 1);
+    assert_int_equal(lines, 4 + 10 + 2 + 10 + 33 + 1);
     assert_non_null(strstr(out.data, "{\"section\":\"folder\",\"name\":\"f\",\"key\":\"path\","
                                      "\"value\":\"/f\",\"origin\":\"c:5\"}\n"));
     assert_int_equal(sqlite3_finalize(stmt), SQLITE_OK);
@@ -413,7 +413,7 @@ static void test_example(void **state)
         b = strchr(b, '\n') + 1;
     }
     assert_int_equal(*a, *b);
-    assert_int_equal(set, 4 + 10 - 1 + 31 - 1); /* all but the two empty lists */
+    assert_int_equal(set, 4 + 10 - 1 + 32 - 1); /* all but the two empty lists */
     buf_deinit(&example);
     buf_deinit(&committed);
     buf_deinit(&as_it_is);
