@@ -14,8 +14,11 @@ static void look_again_locked(struct folder *folder, const struct entry *dir, in
     if (!dir->parent) {
         return;
     }
-    struct settle_name name = {
-        .dir = dir->parent->file, .name = entry_name(dir), .hints = HINT_SCAN, .first_ns = now};
+    /* Deeply: it may have been away meanwhile. */
+    struct settle_name name = {.dir = dir->parent->file,
+                               .name = entry_name(dir),
+                               .hints = HINT_SCAN | HINT_ENTERED,
+                               .first_ns = now};
     if (!settle_put_back(folder->settle, &name, now)) {
         folder_lost_locked(folder, CHANGE_INTERNAL);
     }

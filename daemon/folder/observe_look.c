@@ -203,13 +203,15 @@ static void pull_related(struct observe *o, const struct fact *fact, const struc
 static void note_dir(struct observe *o, const struct fact *fact)
 {
     const struct entry *known = tree_dir(o->env.tree, fact->file);
+    bool moved = known && known->parent &&
+                 !(file_id_equal(known->parent->file, fact->dir) &&
+                   bytes_equal(entry_name(known), fact->name));
+    /* One whose watch was dropped may have been away, with all below it. */
+    bool deep = (fact->hints & HINT_ENTERED) ||
+                (moved && (observe_lists_moved(o) || (known->flags & TREE_RELIST)));
     if (!known) {
         observe_set_pending(o, fact->file, false);
-    } else if (fact->hints & HINT_ENTERED) {
-        observe_set_pending(o, fact->file, true);
-    } else if (observe_lists_moved(o) && known->parent &&
-               !(file_id_equal(known->parent->file, fact->dir) &&
-                 bytes_equal(entry_name(known), fact->name))) {
+    } else if (deep) {
         observe_set_pending(o, fact->file, true);
     } else if (known->flags & TREE_RELIST) {
         observe_set_pending(o, fact->file, false);
