@@ -197,9 +197,7 @@ static PSID own_sid(unsigned char token[TOKEN_BYTES])
     return done ? ((TOKEN_USER *)(void *)token)->User.Sid : NULL;
 }
 
-/* Full access for user, administrators and the system, nothing inherited from above; what is made
- * in a directory inherits it. The caller LocalFree()s it; NULL with GetLastError() set. */
-static PSECURITY_DESCRIPTOR private_descriptor(bool directory)
+PSECURITY_DESCRIPTOR native_private_descriptor(bool directory)
 {
     unsigned char token[TOKEN_BYTES] __attribute__((aligned(16)));
     wchar_t text[SDDL_MAX];
@@ -235,7 +233,7 @@ static DWORD create(HANDLE dir, wchar_t *units, const struct native_open *how, H
     if (bytes > 2 * NATIVE_PATH_MAX)
         return ERROR_FILENAME_EXCED_RANGE;
     if (how->is_private) {
-        descriptor = private_descriptor((how->options & FILE_DIRECTORY_FILE) != 0);
+        descriptor = native_private_descriptor((how->options & FILE_DIRECTORY_FILE) != 0);
         if (!descriptor)
             return GetLastError();
     }

@@ -60,6 +60,11 @@ DWORD native_open_at(HANDLE dir, const char *name, const struct native_open *how
  * that is there, also one that somebody has open. Returns 0 or a number of GetLastError(). */
 DWORD native_rename(HANDLE file, HANDLE dir, const char *name, bool replace);
 
+/* What is_private gives a new one: full access for user, administrators and the system, nothing
+ * inherited from above; what is made in a `directory` inherits it. The caller LocalFree()s it; NULL
+ * with GetLastError() set. */
+PSECURITY_DESCRIPTOR native_private_descriptor(bool directory);
+
 /* Who else may do one of `rights` to what the handle (opened with READ_CONTROL) stands for:
  * anybody but its user, administrators and the system. *others says so; *ours whether its owner
  * is one of these. Rights that only children inherit count too. */

@@ -66,6 +66,14 @@ int osfile_list(int dirfd, int (*visit)(void *ctx, const char *name, struct err 
  * Returns the descriptor or an error code. */
 int osfile_spool(int dirfd, struct err *err);
 
+/* Opens a log file for appending, made 0600 when it is absent; others may move it away meanwhile.
+ * Returns the descriptor or an error code. */
+int osfile_open_log(const char *path, struct err *err);
+
+/* Lets the descriptor `at`, which is open, lead where `fd` does, at no moment nowhere; `path` is
+ * for the message. `fd` stays the caller's. */
+int osfile_put(int fd, int at, const char *path, struct err *err);
+
 /* False where there is nothing or it cannot be told. */
 bool osfile_identify(const char *path, struct osfile_identity *out);
 

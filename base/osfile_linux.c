@@ -352,6 +352,18 @@ int osfile_spool(int dirfd, struct err *err)
     return fd;
 }
 
+int osfile_open_log(const char *path, struct err *err)
+{
+    int fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY, 0600);
+
+    return fd >= 0 ? fd : err_os(err, errno, "cannot open the log file '%s'", path);
+}
+
+int osfile_put(int fd, int at, const char *path, struct err *err)
+{
+    return dup3(fd, at, O_CLOEXEC) >= 0 ? 0 : err_os(err, errno, "cannot switch to '%s'", path);
+}
+
 bool osfile_identify(const char *path, struct osfile_identity *out)
 {
     struct statx st;

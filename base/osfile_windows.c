@@ -7,6 +7,7 @@
  * folders to daemon/. Any thread. */
 #include "osfile.h"
 
+#include <errno.h>
 #include <limits.h>
 
 #include "buf.h"
@@ -463,6 +464,29 @@ int osfile_spool(int dirfd, struct err *err)
     int rc = make_temporary(dirfd, "spool", FILE_DELETE_ON_CLOSE, name, &file, err);
 
     return rc == 0 ? descriptor(file, name, err) : rc;
+}
+
+int osfile_open_log(const char *path, struct err *err)
+{
+    const struct native_open append = {
+        .access = FILE_APPEND_DATA | FILE_READ_ATTRIBUTES,
+        .share = SHARE_ALL,
+        .disposition = FILE_OPEN_IF,
+        .options = FILE_NON_DIRECTORY_FILE,
+        .is_private = true,
+    };
+    HANDLE file;
+    DWORD os = native_open_at(NULL, path, &append, &file);
+
+    if (os != 0)
+        return err_native(err, os, "cannot open the log file '%s'", path);
+    return descriptor(file, path, err);
+}
+
+/* The C library closes the old one and takes a duplicate of the new one under its own lock. */
+int osfile_put(int fd, int at, const char *path, struct err *err)
+{
+    return _dup2(fd, at) == 0 ? 0 : err_os(err, errno, "cannot switch to '%s'", path);
 }
 
 bool osfile_identify(const char *path, struct osfile_identity *out)

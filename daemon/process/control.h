@@ -1,6 +1,7 @@
 /* control.h: the daemon's private door: a unix socket 0600 in the state directory, one JSON
  * line each way (RULES 32). The name is reached through the directory's handle, so a long
- * state directory does not hit sockaddr_un's 108 bytes.
+ * state directory does not hit sockaddr_un's 108 bytes. On Windows a named pipe, for the same
+ * few, called by the directory's identity.
  *
  * Requests: {"do":"status"}, {"do":"stop"}, {"do":"reload"}, {"do":"retry"},
  * {"do":"adopt","folder":"..."}, {"do":"check","folder":"..."},
@@ -17,26 +18,18 @@ struct err;
 #define CONTROL_LINE_MAX    (8 << 20) /* bytes of an answer: all uploads of all folders fit */
 #define CONTROL_REQUEST_MAX 4096
 #define CONTROL_CLIENTS_MAX 32
-#define CONTROL_FDS_MAX     (CONTROL_CLIENTS_MAX + 1) /* what control_poll_fds() fills at most */
 
 /* Client: sends one line, waits for one line (without its newline) until the deadline.
  * ERR_NOTFOUND: no daemon runs there. ERR_TIMEOUT. */
 int control_call(const char *state_dir, const char *request, int64_t deadline_mono_ns,
                  struct buf *answer, struct err *err);
 
-/* Server, on the main thread's poll loop. */
+/* Server, on the main thread: what it waits for and how it is served is in control_linux.h and
+ * control_windows.h, which daemon_wait.h hides. */
 struct control;
 int control_open(const char *state_dir, struct control **out, struct err *err);
 void control_close(struct control *control);
 
-/* The server's descriptors for poll(): fills `fds` (struct pollfd), returns how many. */
-struct pollfd;
-size_t control_poll_fds(struct control *control, struct pollfd *fds, size_t max);
-/* After poll: accepts, reads, writes. For each complete request calls `handle` with a client
- * number for control_answer(), at once or later. */
-void control_serve(struct control *control, const struct pollfd *fds, size_t count,
-                   void (*handle)(void *ctx, uint64_t client, const char *request, size_t len),
-                   void *ctx);
 /* Answers and closes; a client that has gone is no error. */
 void control_answer(struct control *control, uint64_t client, const char *line, size_t len);
 /* Is this client still there, waiting for its answer? */

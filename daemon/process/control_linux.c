@@ -5,7 +5,7 @@
  * and answers. Only our own user and root are heard, by SO_PEERCRED, whatever the mode of the
  * socket. Leaves the meaning of requests to daemon.c. The client end is for the command line,
  * any thread. */
-#include "control.h"
+#include "control_linux.h"
 
 #include <errno.h>
 #include <fcntl.h>

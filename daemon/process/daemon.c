@@ -1,23 +1,19 @@
-/* daemon.c: the whole process: lock, log, signals, and the loop of its main thread until the stop.
+/* daemon.c: the whole process: lock, log, and the loop of its main thread until the stop.
  *
- * The main thread waits in one poll(2) without a timeout, for a signal, a control client or
+ * The main thread waits without a timeout (daemon_wait.h), for a signal, a control client or
  * progress that a `spoor sync` waits for: an idle daemon never wakes. The work is done by the
- * threads of the engine. Signals are blocked in every thread and read from a descriptor, but
- * while stopping: then SIGINT ends the process at once, and so does SIGALRM when the stop hangs.
- * Both are safe: what is committed stays, what is not was never promised. */
+ * threads of the engine. A stop can be cut off by a second Ctrl-C, and cuts itself off when it
+ * hangs. Both are safe: what is committed stays, what is not was never promised. */
 #include "daemon_private.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <poll.h>
-#include <signal.h>
-#include <sys/signalfd.h>
 
 #include "barrier.h"
 #include "buf.h"
 #include "clock.h"
 #include "config.h"
 #include "control.h"
+#include "daemon_wait.h"
 #include "engine.h"
 #include "folder.h"
 #include "log.h"
@@ -25,8 +21,7 @@
 #include "privilege.h"
 
 #define DAEMON_PATH_MAX 4096
-#define EXIT_LEFT       1   /* a folder that hangs was left behind */
-#define EXIT_FORCED     130 /* as a shell reports a program that SIGINT ended */
+#define EXIT_LEFT       1 /* a folder that hangs was left behind */
 
 /* ---- the log ---- */
 
@@ -55,16 +50,15 @@ int daemon_set_log(struct daemon *daemon, const struct config *config, struct er
         log_setup(STDERR_FILENO, (enum log_level)config->daemon.log_level);
         goto out;
     }
-    fd = open(path.data, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY, 0600);
+    fd = osfile_open_log(path.data, err);
     if (fd < 0) {
-        rc = err_os(err, errno, "cannot open the log file '%s'", path.data);
+        rc = fd;
         goto out;
     }
     if (daemon->log_fd < 0) {
         daemon->log_fd = fd;
         fd = -1;
-    } else if (dup3(fd, daemon->log_fd, O_CLOEXEC) < 0) {
-        rc = err_os(err, errno, "cannot switch to the log file '%s'", path.data);
+    } else if ((rc = osfile_put(fd, daemon->log_fd, path.data, err)) != 0) {
         goto out;
     }
     /* What libraries and sanitizers print belongs there too when there is no terminal. */
@@ -78,70 +72,6 @@ out:
         (void)close(fd); /* a duplicate, nothing was written by it */
     buf_deinit(&path);
     return rc;
-}
-
-/* ---- signals ---- */
-
-static void exit_now(int signal)
-{
-    static const char twice[] = "spoor: interrupted twice: stopped at once\n";
-    static const char hung[] = "spoor: the stop hung: ended by force\n";
-
-    /* write(2) and _exit(2) are async-signal-safe; nobody is left to be told of a failure. */
-    if (signal == SIGINT)
-        (void)!write(STDERR_FILENO, twice, sizeof twice - 1);
-    else
-        (void)!write(STDERR_FILENO, hung, sizeof hung - 1);
-    _exit(EXIT_FORCED);
-}
-
-/* Before any thread is made: they inherit the mask. */
-static int open_signals(struct daemon *daemon, struct err *err)
-{
-    sigset_t set;
-    struct sigaction ignore = {.sa_handler = SIG_IGN};
-
-    (void)sigemptyset(&set);        /* cannot fail, */
-    (void)sigaddset(&set, SIGTERM); /* nor can these with valid numbers */
-    (void)sigaddset(&set, SIGINT);
-    (void)sigaddset(&set, SIGHUP);
-    /* Blocked signals are queued even where they were ignored before us (signal(7)), as SIGINT is
-     * by a shell for its background jobs: whoever sends one means it. */
-    if (sigaction(SIGPIPE, &ignore, NULL) != 0 || sigprocmask(SIG_BLOCK, &set, NULL) != 0)
-        return err_os(err, errno, "cannot set the signal mask");
-    daemon->signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
-    if (daemon->signal_fd < 0)
-        return err_os(err, errno, "cannot make a signalfd");
-    return 0;
-}
-
-/* From here to the exit the main thread joins others and reads no descriptor. */
-static void arm_forced_exit(void)
-{
-    struct sigaction action = {.sa_handler = exit_now};
-    sigset_t set;
-
-    (void)sigemptyset(&set); /* as above */
-    (void)sigaddset(&set, SIGINT);
-    (void)sigaddset(&set, SIGALRM);
-    /* Should one of these fail the stop is still a clean one, only without its guard. */
-    (void)sigaction(SIGINT, &action, NULL);
-    (void)sigaction(SIGALRM, &action, NULL);
-    (void)sigprocmask(SIG_UNBLOCK, &set, NULL);
-    (void)alarm(DAEMON_FORCE_MS / 1000); /* gives the old alarm's rest: there was none */
-}
-
-static void handle_signals(struct daemon *daemon)
-{
-    struct signalfd_siginfo info;
-    struct err err = {0};
-
-    while (read(daemon->signal_fd, &info, sizeof info) == (ssize_t)sizeof info) {
-        if (info.ssi_signo != SIGHUP)
-            daemon->stopping = true;
-        else if (!daemon->stopping)
-            (void)daemon_reload(daemon, &err); /* it has logged what it did */
-    }
 }
 
 /* ---- life ---- */
@@ -187,7 +117,7 @@ static int open_all(struct daemon *daemon, struct err *err)
     if (rc == 0)
         rc = daemon_set_log(daemon, daemon->config, err);
     if (rc == 0)
-        rc = open_signals(daemon, err);
+        rc = daemon_wait_open(&daemon->wait, err);
     if (rc == 0)
         rc = wake_open(&daemon->wake, err);
     if (rc == 0 && barriers_new(&daemon->barriers) != 0)
@@ -219,21 +149,16 @@ static void tell_ready(struct daemon *daemon)
 static int serve(struct daemon *daemon, struct err *err)
 {
     while (!daemon->stopping) {
-        struct pollfd fds[2 + CONTROL_FDS_MAX] = {
-            {.fd = daemon->signal_fd, .events = POLLIN},
-            {.fd = daemon->wake.fd, .events = POLLIN},
-        };
-        size_t count = control_poll_fds(daemon->control, fds + 2, CONTROL_FDS_MAX);
-        if (poll(fds, 2 + count, -1) < 0) {
-            if (errno == EINTR)
-                continue;
-            return err_os(err, errno, "cannot wait for events");
-        }
-        if (fds[1].revents)
-            (void)wake_clear(&daemon->wake); /* whether or not: we look at the state itself */
-        if (fds[0].revents)
-            handle_signals(daemon);
-        control_serve(daemon->control, fds + 2, count, daemon_answer_request, daemon);
+        struct err failed = {0};
+        unsigned asked = 0;
+        int rc = daemon_wait_sleep(daemon->wait, &daemon->wake, daemon->control, &asked, err);
+        if (rc != 0)
+            return rc;
+        if (asked & DAEMON_ASKED_STOP)
+            daemon->stopping = true;
+        else if (asked & DAEMON_ASKED_RELOAD)
+            (void)daemon_reload(daemon, &failed); /* it has logged what it did */
+        daemon_wait_serve(daemon->wait, daemon->control, daemon_answer_request, daemon);
         if (daemon->engine)
             barriers_check(daemon->barriers, daemon->engine, daemon->control);
         daemon_check_errands(daemon);
@@ -272,7 +197,7 @@ static void close_all(struct daemon *daemon)
 
     if (daemon->engine) {
         log_info("stopping");
-        arm_forced_exit();
+        daemon_wait_arm_exit(daemon->wait);
         engine_stop(daemon->engine);
     }
     if (daemon->control)
@@ -288,8 +213,7 @@ static void close_all(struct daemon *daemon)
     barriers_free(daemon->barriers);
     confine_deinit(&daemon->confine);
     wake_close(&daemon->wake);
-    if (daemon->signal_fd >= 0)
-        (void)close(daemon->signal_fd); /* nothing is in it that anybody waits for */
+    daemon_wait_close(daemon->wait);
     log_setup(STDERR_FILENO, LOG_INFO);
     if (daemon->log_fd >= 0)
         (void)close(daemon->log_fd); /* a log's last line may be lost with a full disk */
@@ -308,7 +232,6 @@ int daemon_run(const struct daemon_options *options, struct config *config, stru
         .dirfd = -1,
         .lock_fd = -1,
         .log_fd = -1,
-        .signal_fd = -1,
         .wake = {.fd = -1},
         .started_mono_ns = clock_mono_ns(),
     };

@@ -20,7 +20,7 @@ struct daemon {
     int dirfd;
     int lock_fd;
     int log_fd; /* -1: stderr */
-    int signal_fd;
+    struct daemon_wait *wait;
     struct wake wake;
     struct control *control;
     struct engine *engine;

@@ -1,7 +1,7 @@
 /* fuzz_control.c: what a client writes into the control socket, over a real socket: framing, the
  * limit, and the values that the daemon asks of a request. Server and client are one thread:
  * all that is sent fits the socket's buffer. */
-#include "control.h"
+#include "control_linux.h"
 
 #include <fcntl.h>
 #include <poll.h>

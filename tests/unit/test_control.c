@@ -18,7 +18,7 @@
 
 #include "buf.h"
 #include "clock.h"
-#include "control.h"
+#include "control_linux.h"
 #include "err.h"
 
 #define DEADLINE_NS (20 * CLOCK_NS_PER_S) /* reached only when something is broken */

@@ -1,4 +1,4 @@
-/* confine.c: see confine.h. Main thread. */
+/* confine_linux.c: see confine.h. Main thread. */
 #include "confine.h"
 
 #include <errno.h>
