@@ -80,6 +80,26 @@ const char *strerrordesc_np(int os)
     return os == ESTALE ? "Stale file handle" : strerror(os); /* which keeps its text a thread */
 }
 
+ssize_t getline(char **line, size_t *size, FILE *file)
+{
+    size_t len = 0;
+
+    for (int c = 0; c != '\n' && (c = getc(file)) != EOF; (*line)[len++] = (char)c) {
+        if (*line && len + 2 <= *size)
+            continue;
+        size_t room = *line && *size >= 60 ? 2 * *size : 120;
+        char *more = realloc(*line, room);
+        if (!more)
+            return -1; /* with ENOMEM, and the end not reached */
+        *line = more;
+        *size = room;
+    }
+    if (len == 0 || ferror(file))
+        return -1;
+    (*line)[len] = '\0';
+    return (ssize_t)len;
+}
+
 void explicit_bzero(void *bytes, size_t len)
 {
     SecureZeroMemory(bytes, len);

@@ -17,6 +17,7 @@ void qsort_r(void *items, size_t count, size_t size,
              int (*compare)(const void *a, const void *b, void *ctx), void *ctx);
 char *strchrnul(const char *text, int c);
 const char *strerrordesc_np(int os);
+ssize_t getline(char **line, size_t *size, FILE *file);
 /* Zeroes, and is never optimised away. */
 void explicit_bzero(void *bytes, size_t len);
 

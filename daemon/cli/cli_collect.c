@@ -3,14 +3,13 @@
 #include "cli.h"
 
 #include <curl/curl.h>
-#include <errno.h>
 #include <microhttpd.h>
-#include <signal.h>
 #include <sqlite3.h>
 #include <zlib.h>
 
 #include "buf.h"
 #include "collect.h"
+#include "console.h"
 #include "err.h"
 #include "json.h"
 
@@ -39,26 +38,14 @@ int cli_collect(const struct cli *cli)
         .listen = cli->listen, .store = cli->store, .token_file = cli->token_file};
     struct collect *collect = NULL;
     struct err err = {0};
-    sigset_t set;
-    int signal = 0;
     int code = check_usage(cli);
 
     if (code != EXIT_OK)
         return code;
-    (void)sigemptyset(&set); /* these cannot fail with valid numbers */
-    (void)sigaddset(&set, SIGTERM);
-    (void)sigaddset(&set, SIGINT);
-    /* Before the server's thread is made: it inherits the mask, so the signals stay for us. */
-    if (sigprocmask(SIG_BLOCK, &set, NULL) != 0) {
-        (void)err_os(&err, errno, "cannot set the signal mask"); /* said here */
-        return cli_fail(&err);
-    }
-    if (collect_open(&options, &collect, &err) != 0)
+    if (console_listen(&err) != 0 || collect_open(&options, &collect, &err) != 0)
         return cli_fail(&err);
     cli_say("listening on %.*s:%d", host_len(cli->listen), cli->listen, collect_port(collect));
-    while (sigwait(&set, &signal) != 0) {
-        /* EINTR only, after a stop and continue */
-    }
+    console_wait_stop();
     collect_close(collect);
     cli_say("stopped");
     return EXIT_OK;

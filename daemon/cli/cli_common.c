@@ -4,12 +4,12 @@
 #include "cli.h"
 
 #include <errno.h>
-#include <poll.h>
 #include <stdarg.h>
 
 #include "buf.h"
 #include "clock.h"
 #include "config.h"
+#include "console.h"
 #include "control.h"
 #include "err.h"
 #include "json.h"
@@ -19,26 +19,6 @@
 #define CHECK_WAIT_NS  (5 * CLOCK_NS_PER_S) /* for the daemon to say that it will */
 #define SAY_MAX        2048                 /* bytes of a message before escaping */
 #define PATH_MAX_BYTES (64 << 10)
-
-/* Writes all of it, also to a descriptor that somebody made nonblocking. 0 or an errno. */
-static int write_all(int fd, const char *bytes, size_t len)
-{
-    while (len > 0) {
-        ssize_t n = write(fd, bytes, len);
-        if (n < 0 && errno == EAGAIN) {
-            struct pollfd waited = {.fd = fd, .events = POLLOUT};
-            (void)poll(&waited, 1, -1); /* whatever it says, the write tells */
-            continue;
-        }
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
-            return errno;
-        bytes += n;
-        len -= (size_t)n;
-    }
-    return 0;
-}
 
 void cli_say(const char *format, ...)
 {
@@ -55,7 +35,7 @@ void cli_say(const char *format, ...)
     text_add_escaped(&line, text, strlen(text));
     buf_add_char(&line, '\n');
     if (buf_ok(&line))
-        (void)write_all(STDERR_FILENO, line.data, line.len); /* nobody else could be told */
+        (void)console_write(STDERR_FILENO, line.data, line.len); /* nobody else could be told */
     buf_deinit(&line);
 }
 
@@ -80,7 +60,7 @@ int cli_write(struct buf *buf)
         cli_say("spoor: no memory for the output");
         return EXIT_FAILED;
     }
-    int os = write_all(STDOUT_FILENO, buf->data, buf->len);
+    int os = console_write(STDOUT_FILENO, buf->data, buf->len);
     if (os == 0)
         return EXIT_OK;
     if (os != EPIPE) /* `spoor log | head`: the reader has what it wants */

@@ -1,12 +1,9 @@
 /* cli_main.c: the table of commands, and the way from argv to one of them. Main thread. */
 #include "cli.h"
 
-#include <errno.h>
-#include <fcntl.h>
-#include <signal.h>
-
 #include "buf.h"
 #include "cli_options.h"
+#include "console.h"
 #include "err.h"
 
 #define USAGE_TEXT_MAX (64 << 10)
@@ -135,26 +132,14 @@ static int run_help(const struct cli *cli)
     return print_usage(command);
 }
 
-/* A closed 0, 1 or 2 would be given to the next file that is opened: a database that gets the
- * error messages. */
-static bool fill_standard_fds(void)
-{
-    for (int fd = 0; fd <= 2; fd++)
-        if (fcntl(fd, F_GETFD) < 0 && errno == EBADF && open("/dev/null", O_RDWR) != fd)
-            return false;
-    return true;
-}
-
 int cli_main(int argc, char **argv)
 {
     struct cli_parsed parsed;
     struct err err = {0};
     int code = EXIT_USAGE;
 
-    if (!fill_standard_fds())
+    if (!console_open(&argc, &argv))
         return EXIT_FAILED; /* and nowhere to say so */
-    /* A closed pipe is an answer of write(2), also in libcurl's threads. */
-    (void)signal(SIGPIPE, SIG_IGN); /* cannot fail with these arguments */
     int rc = cli_parse(&all_commands, argc, argv, &parsed, &err);
     if (rc != 0) {
         code = cli_fail(&err);

@@ -4,11 +4,11 @@
 #include "servertree.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 
 #include "config.h"
 #include "err.h"
+#include "osfile.h"
 #include "reader.h"
 #include "rowread.h"
 #include "upload.h"
@@ -79,20 +79,14 @@ static int fetch_cursor(const struct config_upload *upload, const char *journal,
 
 static int open_spool(const char *dir, FILE **out, struct err *err)
 {
-    /* O_TMPFILE has no name from the start; not every file system has it. */
-    int fd = open(dir, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
-    if (fd < 0) {
-        char *name = NULL;
-        if (asprintf(&name, "%s/verify-XXXXXX", dir) < 0)
-            return err_set(err, ERR_NOMEM, 0, "temporary file in '%s': no memory", dir);
-        fd = mkostemp(name, O_CLOEXEC);
-        if (fd >= 0)
-            (void)unlink(name); /* at worst an empty name stays */
-        free(name);
-    }
+    int dirfd = osfile_open_dir(dir, err);
+    if (dirfd < 0)
+        return dirfd;
+    int fd = osfile_spool(dirfd, err);
+    (void)close(dirfd); /* opened for reading */
     if (fd < 0)
-        return err_os(err, errno, "cannot make a temporary file in '%s'", dir);
-    *out = fdopen(fd, "w+");
+        return fd;
+    *out = fdopen(fd, "w+b");
     if (!*out) {
         (void)close(fd);
         return err_set(err, ERR_NOMEM, 0, "temporary file in '%s': no memory", dir);
