@@ -196,6 +196,31 @@ static void decide_refusal(const struct retry_ask *ask, int status, struct retry
                        why, status); /* fits */
 }
 
+/* What helps against a refusal of everything. */
+static const char *cure_of(int status)
+{
+    switch (status) {
+    case 401:
+        return " (it wants a token or a password, or another: see token_file, user)";
+    case 403:
+        return " (it does not let this client in: see token_file, user, client_cert)";
+    case 404:
+    case 405:
+    case 410:
+        return " (it takes nothing there: see url)";
+    case 407:
+        return " (the proxy wants a password: see proxy_user)";
+    case 301:
+    case 302:
+    case 303:
+    case 307:
+    case 308:
+        return " (it points elsewhere: see url, redirect)";
+    default:
+        return "";
+    }
+}
+
 static bool is_worth_again(int status)
 {
     if (status == 408 || status == 425 || status == 429)
@@ -238,7 +263,7 @@ void retry_decide(const struct retry_ask *ask, const struct retry_answer *answer
         decide(out, RETRY_HALVE, "the part is too large for the server");
     } else {
         char text[sizeof out->text];
-        (void)snprintf(text, sizeof text, "the server answered %d", status);
+        (void)snprintf(text, sizeof text, "the server answered %d%s", status, cure_of(status));
         decide(out, is_worth_again(status) ? RETRY_AGAIN : RETRY_PAUSE, status ? text : "");
     }
     set_delay(ask, answer, out);

@@ -129,6 +129,27 @@ static void a_single_row(void **state)
     }
 }
 
+static void a_refusal_names_its_cure(void **state)
+{
+    (void)state;
+    static const struct {
+        int status;
+        const char *cure;
+    } rows[] = {{401, "see token_file"},
+                {403, "see token_file"},
+                {404, "see url"},
+                {407, "see proxy_user"},
+                {308, "see url, redirect"}};
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        struct retry_ask ask = ask_post(CONFIG_ACK_STATUS);
+        struct retry_answer answer = {.status = rows[i].status};
+        struct retry_decision decision;
+        retry_decide(&ask, &answer, &decision);
+        assert_int_equal(decision.action, RETRY_PAUSE);
+        assert_non_null(strstr(decision.text, rows[i].cure));
+    }
+}
+
 static void confirmations(void **state)
 {
     (void)state;
@@ -328,6 +349,7 @@ int main(void)
         cmocka_unit_test(every_status),
         cmocka_unit_test(every_status_of_a_handshake),
         cmocka_unit_test(a_single_row),
+        cmocka_unit_test(a_refusal_names_its_cure),
         cmocka_unit_test(confirmations),
         cmocka_unit_test(cursors),
         cmocka_unit_test(a_new_journal_finds_nothing_there),
