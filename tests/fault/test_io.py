@@ -42,8 +42,12 @@ class Io(fault.Case):
             text = "\n".join(s.daemon.lines)
             told += "trying again" in text
             if then and fired and "trying again" in text:
-                self.assertNotEqual(status["state"], "watching", status)
-                self.assertTrue(status["error"], status)
+                # Rows that were written though their sync failed are there when the journal is
+                # opened again: between two failures it may have caught up, and then wholly.
+                if status["state"] == "watching":
+                    s.run("verify")
+                else:
+                    self.assertTrue(status["error"], status)
             self.assertNotIn("was moved aside", text)
             s.stop()
             if then:
