@@ -413,7 +413,7 @@ static const struct step *pick(const struct step *choices, size_t count, uint64_
     uint64_t total = 0;
     for (size_t i = 0; i < count; i++)
         total += (uint64_t)weights[choices[i].row.kind];
-    uint64_t at = next_random(random) % total;
+    uint64_t at = next_random(random) % (total ? total : 1); /* something always can happen */
     for (size_t i = 0; i < count; i++) {
         uint64_t weight = (uint64_t)weights[choices[i].row.kind];
         if (at < weight)
