@@ -290,15 +290,32 @@ const char schema_mirror_switch[] =
 
 const struct schema schema_mirror = {SCHEMA_MIRROR_ID, mirror_steps, ARRAY_LEN(mirror_steps)};
 
+/* By one statement, for they belong together: another connection may be making the file. */
+static int read_numbers(const struct sql *sql, int64_t *id, int64_t *found, int64_t *objects,
+                        struct err *err)
+{
+    static const char *const text[] = {
+        "SELECT application_id,user_version,(SELECT count(*) FROM sqlite_schema)"
+        " FROM pragma_application_id,pragma_user_version"};
+    sqlite3_stmt *select = NULL;
+    int code = sql_prepare(sql, text, 1, &select, err);
+    if (code == 0)
+        code = sql_row(sql, select, err);
+    if (code > 0) {
+        *id = sqlite3_column_int64(select, 0);
+        *found = sqlite3_column_int64(select, 1);
+        *objects = sqlite3_column_int64(select, 2);
+        code = 0;
+    }
+    sql_finalize(&select, 1);
+    return code;
+}
+
 int schema_version(const struct sql *sql, const struct schema *schema, int *version,
                    struct err *err)
 {
     int64_t id = 0, found = 0, objects = 0;
-    int code = sql_get_i64(sql, "PRAGMA application_id", &id, err);
-    if (!code)
-        code = sql_get_i64(sql, "PRAGMA user_version", &found, err);
-    if (!code)
-        code = sql_get_i64(sql, "SELECT count(*) FROM sqlite_schema", &objects, err);
+    int code = read_numbers(sql, &id, &found, &objects, err);
     if (code)
         return code;
     bool empty = id == 0 && found == 0 && objects == 0;
@@ -331,21 +348,21 @@ static int set_numbers(const struct sql *sql, const struct schema *schema, int v
 
 int schema_migrate(const struct sql *sql, const struct schema *schema, int version, struct err *err)
 {
-    for (; version < schema->count; version++) {
-        int code = sql_begin(sql, err);
-        if (!code)
-            code = sql_exec(sql, schema->steps[version], err);
-        if (!code)
-            code = set_numbers(sql, schema, version + 1, err);
-        if (!code)
-            code = sql_commit(sql, err);
-        if (code) {
-            sql_rollback(sql);
-            (void)err_prefix(err, "cannot bring to schema %d", version + 1); /* same code */
-            return code;
-        }
+    int step = version;
+    if (version == schema->count)
+        return 0;
+    int code = sql_begin(sql, err);
+    for (; code == 0 && step < schema->count; step++)
+        code = sql_exec(sql, schema->steps[step], err);
+    if (code == 0)
+        code = set_numbers(sql, schema, schema->count, err);
+    if (code == 0)
+        code = sql_commit(sql, err);
+    if (code) {
+        sql_rollback(sql);
+        (void)err_prefix(err, "cannot bring to schema %d", step); /* same code */
     }
-    return 0;
+    return code;
 }
 
 int schema_settings(const struct sql *sql, struct err *err)

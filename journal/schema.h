@@ -18,7 +18,7 @@ struct sql;
     " type INTEGER NOT NULL, mode INTEGER NOT NULL, size INTEGER NOT NULL,"                        \
     " mtime INTEGER NOT NULL, target BLOB, PRIMARY KEY(parent,name)) STRICT, WITHOUT ROWID;"
 
-/* Step i makes version i+1 out of version i, in a transaction of its own. */
+/* Step i makes version i+1 out of version i. */
 struct schema {
     int32_t application_id;
     const char *const *steps;
@@ -35,7 +35,8 @@ extern const char schema_mirror_switch[];
  * program's, ERR_UNSUPPORTED when it is newer than `schema`. Changes nothing. */
 int schema_version(const struct sql *sql, const struct schema *schema, int *version,
                    struct err *err);
-/* Takes the file from `version` to the newest. A step that fails leaves the version before it. */
+/* Takes the file from `version` to the newest in one transaction: a reader beside it never meets a
+ * version in between, and a step that fails leaves the file as it was. */
 int schema_migrate(const struct sql *sql, const struct schema *schema, int version,
                    struct err *err);
 /* What must be set on an empty file before its first table, and on every writer's connection. */

@@ -2,8 +2,10 @@
  * for scans, and values out of JSON. */
 #include "reader.h"
 
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 
 #include <cmocka.h>
 #include <sqlite3.h>
@@ -106,6 +108,52 @@ static void test_half_made(void **state)
     box_expect_open(&box, 0);
     reader_close(box_reader(&box));
     box_close(&box);
+}
+
+struct opener {
+    const char *dir;
+    atomic_bool made;
+    int wrong; /* of the reader, 0 so far */
+    struct err err;
+};
+
+static void *open_again_and_again(void *arg)
+{
+    struct opener *opener = arg;
+    bool last = false;
+    while (!last && opener->wrong == 0) {
+        struct reader *reader = NULL;
+        last = atomic_load(&opener->made);
+        int code = reader_open(opener->dir, &reader, &opener->err);
+        if (code != 0 && code != ERR_BUSY && (last || code != ERR_NOTFOUND))
+            opener->wrong = code;
+        reader_close(reader);
+    }
+    return NULL;
+}
+
+/* A reader beside a journal that is being made finds none, or all of it: never a part, for which it
+ * would say that it is another program's, or an older version's. */
+static void test_while_it_is_made(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 40; i++) {
+        struct box box;
+        struct opener opener = {0};
+        pthread_t thread;
+        box_open(&box);
+        journal_close(box.journal);
+        box.journal = NULL;
+        assert_int_equal(remove(box_file(&box, JOURNAL_FILE)), 0);
+        opener.dir = box.dir;
+        assert_int_equal(pthread_create(&thread, NULL, open_again_and_again, &opener), 0);
+        box_expect_open(&box, 0);
+        atomic_store(&opener.made, true);
+        assert_int_equal(pthread_join(thread, NULL), 0);
+        if (opener.wrong)
+            fail_msg("journal %d: %s", i, opener.err.text);
+        box_close(&box);
+    }
 }
 
 static void test_ranges(void **state)
@@ -457,6 +505,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_open),
         cmocka_unit_test(test_half_made),
+        cmocka_unit_test(test_while_it_is_made),
         cmocka_unit_test(test_ranges),
         cmocka_unit_test(test_snapshot),
         cmocka_unit_test(test_damaged_rows_are_noticed),
