@@ -12,6 +12,7 @@
 
 #include "buf.h"
 #include "clock.h"
+#include "output.h"
 #include "text.h"
 
 #define LOG_MESSAGE_MAX 4096                  /* bytes of one message before escaping */
@@ -41,17 +42,7 @@ bool log_enabled(enum log_level level)
 /* A log that cannot be written has nobody to be told; the daemon's work goes on. */
 static void write_line(const char *bytes, size_t len)
 {
-    int fd = atomic_load(&sink_fd);
-
-    while (len > 0) {
-        ssize_t n = write(fd, bytes, len);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n <= 0)
-            return;
-        bytes += n;
-        len -= (size_t)n;
-    }
+    (void)output_write(atomic_load(&sink_fd), bytes, len);
 }
 
 void log_write(enum log_level level, const char *format, ...)

@@ -9,10 +9,10 @@
 #include "buf.h"
 #include "clock.h"
 #include "config.h"
-#include "console.h"
 #include "control.h"
 #include "err.h"
 #include "json.h"
+#include "output.h"
 #include "reader.h"
 #include "text.h"
 
@@ -35,7 +35,7 @@ void cli_say(const char *format, ...)
     text_add_escaped(&line, text, strlen(text));
     buf_add_char(&line, '\n');
     if (buf_ok(&line))
-        (void)console_write(STDERR_FILENO, line.data, line.len); /* nobody else could be told */
+        (void)output_write(STDERR_FILENO, line.data, line.len); /* nobody else could be told */
     buf_deinit(&line);
 }
 
@@ -60,7 +60,7 @@ int cli_write(struct buf *buf)
         cli_say("spoor: no memory for the output");
         return EXIT_FAILED;
     }
-    int os = console_write(STDOUT_FILENO, buf->data, buf->len);
+    int os = output_write(STDOUT_FILENO, buf->data, buf->len);
     if (os == 0)
         return EXIT_OK;
     if (os != EPIPE) /* `spoor log | head`: the reader has what it wants */

@@ -76,6 +76,10 @@ static void print_daemon(const struct page *page)
     add_age(page, ", for ", view->uptime_ms, ")");
     if (strcmp(view->version, SPOOR_VERSION) != 0)
         buf_addf(page->out, DOT "version %s, this command is " SPOOR_VERSION, view->version);
+    if (strcmp(view->sandbox, "none") == 0)
+        buf_add_str(page->out, DOT "not confined: this system has no sandbox");
+    else if (strcmp(view->sandbox, "off") == 0)
+        buf_add_str(page->out, DOT "sandbox off");
     buf_add_char(page->out, '\n');
 }
 
@@ -303,6 +307,7 @@ static void json_daemon(struct buf *out, const struct config *config,
         json_i64(out, "pid", view->pid);
         json_i64(out, "uptime_ms", view->uptime_ms);
         json_cstr(out, "version", view->version);
+        json_text(out, "sandbox", view->sandbox);
     }
     json_text(out, "error", view->unreachable);
     json_bytes(out, "config", "config_b64", config->file, strlen(config->file));

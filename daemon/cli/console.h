@@ -1,5 +1,5 @@
-/* console.h: the command line's way to the system: arguments, standard input and output, Ctrl-C.
- * Text is UTF-8 (of other names' bytes, what they are) on every system. Main thread. */
+/* console.h: the command line's way to the system: arguments, standard descriptors, Ctrl-C. What is
+ * written goes by output.h. Main thread. */
 #ifndef SPOOR_CONSOLE_H
 #define SPOOR_CONSOLE_H
 
@@ -8,9 +8,6 @@ struct err;
 /* First of all: standard descriptors that are closed are opened to nothing, a closed pipe becomes
  * an answer of write, and the arguments are in our own form. False: it cannot be. */
 bool console_open(int *argc, char ***argv);
-/* Writes all of it to a standard descriptor, also to one that somebody made nonblocking. 0 or an
- * errno. */
-int console_write(int fd, const char *bytes, size_t len);
 
 /* For who waits for nothing else. From console_listen(), before any thread is made, Ctrl-C and a
  * request to end no longer end the process, but console_wait_stop(). */

@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <poll.h>
 #include <signal.h>
 
 #include "err.h"
@@ -25,25 +24,6 @@ bool console_open(int *argc, char ***argv)
     /* A closed pipe is an answer of write(2), also in libcurl's threads. */
     (void)signal(SIGPIPE, SIG_IGN); /* cannot fail with these arguments */
     return fill_standard_fds();
-}
-
-int console_write(int fd, const char *bytes, size_t len)
-{
-    while (len > 0) {
-        ssize_t n = write(fd, bytes, len);
-        if (n < 0 && errno == EAGAIN) {
-            struct pollfd waited = {.fd = fd, .events = POLLOUT};
-            (void)poll(&waited, 1, -1); /* whatever it says, the write tells */
-            continue;
-        }
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
-            return errno;
-        bytes += n;
-        len -= (size_t)n;
-    }
-    return 0;
 }
 
 static void stop_signals(sigset_t *out)

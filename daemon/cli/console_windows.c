@@ -1,6 +1,5 @@
-/* console_windows.c: see console.h. To a console text goes as UTF-16, so that its code page, which
- * belongs to the person and not to us, is left alone; to files and pipes go the bytes. Ctrl-C comes
- * in a thread that the system starts for it. Main thread. */
+/* console_windows.c: see console.h. Ctrl-C comes in a thread that the system starts for it. Main
+ * thread. */
 #include "console.h"
 
 #include <fcntl.h>
@@ -9,12 +8,10 @@
 #include "buf.h"
 #include "err.h"
 #include "native_windows.h"
-#include "wtf8.h"
 
 #include <shellapi.h>
 
 #define ARGUMENTS_BYTES_MAX ((size_t)4 << 20) /* of a command line of 32767 units, and to spare */
-#define CONSOLE_UNITS_MAX   8192              /* written at once */
 
 /* Of the process, as the handler that is told of Ctrl-C is: it is given no context. */
 static HANDLE stop_event;
@@ -64,53 +61,6 @@ static bool take_arguments(int *argc, char ***argv)
 bool console_open(int *argc, char ***argv)
 {
     return fill_standard_fds() && take_arguments(argc, argv);
-}
-
-/* Bytes at `bytes` that make at most CONSOLE_UNITS_MAX units, not ending within a character. */
-static size_t piece_len(const char *bytes, size_t len)
-{
-    if (len <= CONSOLE_UNITS_MAX)
-        return len;
-    size_t end = CONSOLE_UNITS_MAX;
-    while (end > CONSOLE_UNITS_MAX - 4 && ((unsigned char)bytes[end] & 0xc0) == 0x80)
-        end--;
-    return end;
-}
-
-static bool write_console(HANDLE console, const char *bytes, size_t len)
-{
-    uint16_t units[CONSOLE_UNITS_MAX];
-    size_t count = 0;
-    DWORD written = 0;
-
-    if (wtf8_to_utf16((struct bytes){bytes, len}, units, CONSOLE_UNITS_MAX, &count) != 0)
-        return false;
-    for (size_t at = 0; at < count; at += written)
-        if (!WriteConsoleW(console, units + at, (DWORD)(count - at), &written, NULL) ||
-            written == 0)
-            return false;
-    return true;
-}
-
-int console_write(int fd, const char *bytes, size_t len)
-{
-    HANDLE file = native_handle(fd);
-    DWORD mode;
-    bool console = GetConsoleMode(file, &mode);
-
-    while (len > 0) {
-        size_t piece = piece_len(bytes, len);
-        /* Bytes that are no text: as they are. */
-        if (!console || !write_console(file, bytes, piece)) {
-            int n = _write(fd, bytes, (unsigned)piece);
-            if (n < 0) /* Windows' C library says EINVAL too when a pipe's reader has gone */
-                return errno == EINVAL ? EPIPE : errno;
-            piece = (size_t)n;
-        }
-        bytes += piece;
-        len -= piece;
-    }
-    return 0;
 }
 
 static BOOL WINAPI on_console(DWORD kind)

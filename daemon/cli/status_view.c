@@ -132,6 +132,7 @@ static void take_answer(struct status_view *view, const struct buf *answer)
     view->pid = pick_number(answer, "$.pid");
     view->uptime_ms = pick_number(answer, "$.uptime_ms");
     pick_text(answer, "$.version", view->version, sizeof view->version);
+    pick_text(answer, "$.sandbox", view->sandbox, sizeof view->sandbox);
     pick_text(answer, "$.error", view->unreachable, sizeof view->unreachable);
     for (size_t i = 0; i < CONFIG_FOLDERS_MAX && pick(answer, &item, "$.folders[%zu]", i); i++)
         take_folder(view, &item);

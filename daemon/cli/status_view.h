@@ -55,6 +55,7 @@ struct status_view {
     char unreachable[STATUS_TEXT_MAX]; /* why the daemon gave no answer although it runs, or "" */
     int64_t pid, uptime_ms;
     char version[STATUS_WORD_MAX];
+    char sandbox[STATUS_WORD_MAX]; /* "landlock", "none" (there is none), "off" (as configured) */
     struct status_folder *folders;
     size_t folder_count;
 };

@@ -9,6 +9,7 @@ struct sandbox;
 struct confine {
     struct sandbox *plan; /* of the configuration at start; NULL: not confined by paths */
     int abi;              /* of Landlock; 0 none */
+    const char *word;     /* for `status`: landlock, none (there is none here), off */
     bool entered;
     bool wanted; /* [daemon] sandbox, at start */
 };

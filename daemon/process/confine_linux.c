@@ -54,6 +54,7 @@ int confine_enter(struct confine *confine, const struct config *config, bool bac
         return 0;
     confine->entered = true;
     confine->wanted = config->daemon.sandbox;
+    confine->word = confine->wanted ? "none" : "off";
     if (!confine->wanted) {
         log_info("sandbox: off, as configured");
         return 0;
@@ -71,6 +72,7 @@ int confine_enter(struct confine *confine, const struct config *config, bool bac
     } else if (confine->abi == 0) {
         log_info("sandbox: this kernel gives no Landlock: files and connections are not confined");
     } else {
+        confine->word = "landlock";
         log_notes(&notes);
         log_info("sandbox: Landlock %d: files%s are confined", confine->abi,
                  confine->abi >= SANDBOX_ABI_PORTS ? " and connections" : "");

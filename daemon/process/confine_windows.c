@@ -1,6 +1,6 @@
 /* confine_windows.c: see confine.h. Windows has nothing like Landlock that a program may ask for
  * itself, so that the daemon is confined by its user's rights alone; `sandbox = yes`, which is the
- * default, keeps nobody from starting it, and the log says what there is. Main thread. */
+ * default, keeps nobody from starting it; log and `status` say what there is. Main thread. */
 #include "confine.h"
 
 #include "config.h"
@@ -16,6 +16,7 @@ int confine_enter(struct confine *confine, const struct config *config, bool bac
         return 0;
     confine->entered = true;
     confine->wanted = config->daemon.sandbox;
+    confine->word = confine->wanted ? "none" : "off";
     if (confine->wanted)
         log_info("sandbox: there is none on Windows: files and connections are not confined");
     else

@@ -33,7 +33,8 @@ static void answer_status(struct daemon *daemon, uint64_t client)
     struct buf line;
 
     buf_init(&line, CONTROL_LINE_MAX);
-    daemon_status_write(&line, daemon->engine, daemon->config->file, daemon->started_mono_ns);
+    daemon_status_write(&line, daemon->engine, daemon->config->file, daemon->confine.word,
+                        daemon->started_mono_ns);
     if (buf_ok(&line))
         control_answer(daemon->control, client, line.data, line.len);
     else

@@ -80,7 +80,7 @@ static void write_uploads(struct buf *out, const struct engine *engine)
 }
 
 void daemon_status_write(struct buf *out, const struct engine *engine, const char *config_file,
-                         int64_t started_mono_ns)
+                         const char *sandbox, int64_t started_mono_ns)
 {
     json_begin(out);
     json_bool(out, "ok", true);
@@ -88,6 +88,7 @@ void daemon_status_write(struct buf *out, const struct engine *engine, const cha
     json_i64(out, "uptime_ms", (clock_mono_ns() - started_mono_ns) / CLOCK_NS_PER_MS);
     json_cstr(out, "version", SPOOR_VERSION);
     json_cstr(out, "config", config_file);
+    json_cstr(out, "sandbox", sandbox);
     json_array_begin(out, "folders");
     for (size_t f = 0; f < engine_folder_count(engine); f++)
         write_folder(out, engine_folder(engine, f));

@@ -6,8 +6,9 @@
 struct buf;
 struct engine;
 
-/* One object: ok pid uptime_ms version config folders[] uploads[]. */
+/* One object: ok pid uptime_ms version config sandbox folders[] uploads[]; `sandbox` is the word of
+ * struct confine. */
 void daemon_status_write(struct buf *out, const struct engine *engine, const char *config_file,
-                         int64_t started_mono_ns);
+                         const char *sandbox, int64_t started_mono_ns);
 
 #endif

@@ -3,6 +3,7 @@ makes, what a reload may and may not widen, where its temporary files go, that i
 the watched folder, and where its secrets do not turn up. What a confined process cannot do is tried
 from inside in tests/unit/test_sandbox.c."""
 
+import json
 import os
 import signal
 import stat
@@ -38,6 +39,9 @@ class Sandbox(spoor.Case):
         """Whether this kernel confined it by paths; the daemon says so once at start."""
         return self.logged("Landlock ") and not self.logged("gives no Landlock")
 
+    def status_word(self):
+        return json.loads(self.s.run("status", "--json").splitlines()[0])["sandbox"]
+
     def test_attributes(self):
         s = self.s
         s.start()
@@ -48,6 +52,7 @@ class Sandbox(spoor.Case):
         self.assertEqual(core.split()[4:6], ["0", "0"])
         # proc(5): the files of a process that must not be dumped belong to root.
         self.assertEqual(os.stat("/proc/%d/environ" % pid).st_uid, 0)
+        self.assertEqual(self.status_word(), "landlock" if self.confined() else "none")
         s.check()
 
     def test_off(self):
@@ -61,6 +66,8 @@ class Sandbox(spoor.Case):
         s.start()
         self.assertEqual(status_field(s.daemon.process.pid, "NoNewPrivs"), "0")
         self.assertTrue(self.logged("sandbox: off"))
+        self.assertEqual(self.status_word(), "off")
+        self.assertIn(b"sandbox off", s.run("status"))
         self.assertFalse(self.logged("another machine"))
         s.settings["log_level"] = "info"
         s.write_config()
