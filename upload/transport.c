@@ -252,6 +252,25 @@ static int drive(struct transport *transport, CURLcode *result, struct err *err)
     return code;
 }
 
+/* With an authority of our own, libcurl on Schannel says what is wrong by the names of constants
+ * and functions (lib/vtls/schannel_verify.c). */
+static const char *certificate_fault(const char *why)
+{
+    static const struct {
+        const char *part, *text;
+    } faults[] = {
+        {"IS_NOT_TIME_VALID", "the server's certificate has expired, or is not valid yet"},
+        {"IS_PARTIAL_CHAIN", "the server's certificate is of an authority that is not in ca_file"},
+        {"IS_UNTRUSTED_ROOT", "the server's certificate is of an authority that is not in ca_file"},
+        {"IS_REVOKED", "the server's certificate was revoked"},
+        {"CertGetNameString() failed to match", "the server's certificate is for another host"},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(faults); i++)
+        if (strstr(why, faults[i].part))
+            return faults[i].text;
+    return why;
+}
+
 /* Messages must not vary from try to try, or each would be reported as news: libcurl's own text
  * of a failed connect holds the milliseconds it took. */
 static int describe(const struct transport *transport, CURLcode result, const struct sink *sink,
@@ -267,6 +286,8 @@ static int describe(const struct transport *transport, CURLcode result, const st
         why = "no answer in time";
     } else if (result == CURLE_COULDNT_CONNECT || result == CURLE_COULDNT_RESOLVE_HOST) {
         why = curl_easy_strerror(result);
+    } else if (result == CURLE_PEER_FAILED_VERIFICATION) {
+        why = certificate_fault(why);
     } else if (result == CURLE_PARTIAL_FILE) {
         why = "the answer broke off";
     } else if (result == CURLE_WEIRD_SERVER_REPLY) {
