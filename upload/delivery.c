@@ -295,13 +295,10 @@ static void handshake(struct delivery *delivery)
         return;
     }
     delivery->synced = true;
-    if (decision.action != RETRY_ACK) {
+    if (decision.action == RETRY_ACK)
+        delivery_go_on(delivery, decision.seq);
+    else
         delivery_resync(delivery, &decision);
-        return;
-    }
-    if (decision.seq > delivery->acked ? delivery_acknowledge(delivery, decision.seq)
-                                       : delivery_drop_snapshot(delivery))
-        delivery_wait(delivery, 0, false);
 }
 
 void delivery_halve(struct delivery *delivery)

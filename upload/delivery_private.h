@@ -33,6 +33,7 @@ struct delivery {
     bool bisecting;         /* rows_cap comes from a refusal: it grows again with each success */
     bool wished;            /* somebody wants `wish` done; guarded by shared->lock, as that is */
     struct journal_order wish;
+    bool tree_wanted;       /* somebody asked for a snapshot, which has not arrived yet */
     bool restart;           /* a snapshot that is on its way is to begin again */
     int64_t resyncs;        /* snapshots begun since rows were last taken */
     int64_t resync_mono_ns; /* the next not before */
@@ -116,9 +117,11 @@ void delivery_hold(struct delivery *delivery);
 void delivery_resync(struct delivery *delivery, const struct retry_decision *decision);
 /* The next step of a snapshot that is on its way. */
 void delivery_send_snapshot(struct delivery *delivery);
-/* Rows that nobody can send any more: the tree goes in their place. */
+/* The tree goes in the place of rows. Where that cannot be yet (it is not whole, the brake holds,
+ * the last one was just now), it is put off: a replica's next step asks for the cursor again. */
 void delivery_begin_snapshot(struct delivery *delivery, const char *why);
-/* Forgets a snapshot that rows have made needless; acknowledged stays. */
-bool delivery_drop_snapshot(struct delivery *delivery);
+/* The server's cursor fits our rows, up to `seq`: on with them, or with a snapshot that is on its
+ * way or was asked for. */
+void delivery_go_on(struct delivery *delivery, int64_t seq);
 
 #endif

@@ -27,7 +27,8 @@ static void say(const struct delivery *delivery, const char *why, const char *wh
              delivery->journal.folder, why, what);
 }
 
-bool delivery_drop_snapshot(struct delivery *delivery)
+/* Forgets a snapshot; what is acknowledged stays. */
+static bool drop_snapshot(struct delivery *delivery)
 {
     if (!delivery->snapshot.gen)
         return true;
@@ -59,6 +60,8 @@ static bool is_too_soon(struct delivery *delivery, const char *why)
 void delivery_begin_snapshot(struct delivery *delivery, const char *why)
 {
     int64_t gen = clock_wall_ms();
+    bool synced = delivery->synced;
+    delivery->synced = false; /* should it be put off */
     if (!delivery->info.indexed) {
         /* The tree is not whole yet; the folder's thread wakes us when it is. */
         delivery_set_state(delivery, UPLOAD_IDLE, 0, why);
@@ -72,6 +75,7 @@ void delivery_begin_snapshot(struct delivery *delivery, const char *why)
     if (!order(delivery, JOURNAL_SNAPSHOT, gen))
         return;
     say(delivery, why, "the tree is sent whole");
+    delivery->synced = synced;
     delivery->restart = false;
     delivery->acked = 0;
     delivery->confirmed = 0;
@@ -89,6 +93,16 @@ static void go_on_with_snapshot(struct delivery *delivery, const char *why)
         delivery_wait(delivery, 0, false);
     else
         delivery_begin_snapshot(delivery, why);
+}
+
+void delivery_go_on(struct delivery *delivery, int64_t seq)
+{
+    if (delivery->tree_wanted)
+        go_on_with_snapshot(delivery, "a resync was asked for");
+    else if (delivery->snapshot.gen && !delivery->restart)
+        go_on_with_snapshot(delivery, "the server has heard of a newer snapshot than this one's");
+    else if (seq > delivery->acked ? delivery_acknowledge(delivery, seq) : drop_snapshot(delivery))
+        delivery_wait(delivery, 0, false);
 }
 
 /* The journal itself is to be another: what that changes is read at the next step. */
@@ -120,7 +134,10 @@ void delivery_resync(struct delivery *delivery, const struct retry_decision *dec
 {
     switch (decision->action) {
     case RETRY_REWIND:
-        rewind_to(delivery, decision);
+        if (delivery->tree_wanted)
+            go_on_with_snapshot(delivery, decision->text);
+        else
+            rewind_to(delivery, decision);
         break;
     case RETRY_SNAPSHOT:
         go_on_with_snapshot(delivery, decision->text);
@@ -169,8 +186,10 @@ static bool is_confirmed(struct delivery *delivery, bool commit)
         return false;
     case RETRY_ASIDE:
     case RETRY_PAUSE:
-        /* What it refuses for good may have been damaged on the way into the copy. */
+        /* What it refuses for good may have been damaged on the way into the copy; and a server
+         * that takes no tree at all may take rows. */
         delivery->restart = true;
+        delivery->tree_wanted = false;
         delivery_refuse(delivery, &decision);
         return false;
     case RETRY_AGAIN:
@@ -225,6 +244,7 @@ static void send_commit(struct delivery *delivery)
              (long long)delivery->snapshot.entries, (long long)seq + 1);
     delivery->acked = seq;
     delivery->snapshot.gen = 0;
+    delivery->tree_wanted = false;
     delivery_succeed(delivery);
     delivery_wait(delivery, 0, false);
 }

@@ -34,9 +34,7 @@ void delivery_do_wish(struct delivery *delivery)
     struct err err = {0};
     int code = 0;
     order.consumer = name;
-    if (order.what == JOURNAL_SNAPSHOT)
-        delivery_begin_snapshot(delivery, "a resync was asked for");
-    else
+    if (order.what != JOURNAL_SNAPSHOT)
         code = journal->resync(journal->ctx, &order, &err);
     if (code && code != ERR_NOTFOUND) {
         delivery_fail_with(delivery, &err); /* once more with the next try */
@@ -50,8 +48,14 @@ void delivery_do_wish(struct delivery *delivery)
              : order.what == JOURNAL_SNAPSHOT ? "a resync was asked for"
              : order.what == JOURNAL_RETRY    ? "rows in quarantine are sent once more"
                                               : "rows in quarantine were dropped");
+    delivery_wait(delivery, 0, false);
     if (order.what == JOURNAL_RELEASE)
         delivery->resync_released = true;
-    if (order.what != JOURNAL_SNAPSHOT)
-        delivery_wait(delivery, 0, false);
+    if (order.what == JOURNAL_SNAPSHOT) {
+        /* Out of the way of the next wish, which may be to release this one, but kept in mind until
+         * the tree has arrived. */
+        delivery->tree_wanted = true;
+        if (!delivery->snapshot.gen)
+            delivery_begin_snapshot(delivery, "a resync was asked for");
+    }
 }

@@ -71,9 +71,10 @@ void upload_notify(struct upload *upload);
 void upload_retry_now(struct upload *upload);
 /* What people want of one journal's delivery (NULL: of all): JOURNAL_RELEASE lets the brake go,
  * JOURNAL_RETRY and JOURNAL_DROP are of row `value` in quarantine (0: of all), JOURNAL_SNAPSHOT
- * sends a replica its tree whole. Done soon after. ERR_NOTFOUND: it serves no such folder;
- * ERR_BUSY: an earlier wish still waits; ERR_UNSUPPORTED: only a replica can be sent its tree. Any
- * thread. */
+ * sends a replica its tree whole. Done soon after; a tree that the brake holds, or that no server
+ * is there for, when that is over, unless the daemon stops before it could begin. ERR_NOTFOUND: it
+ * serves no such folder; ERR_BUSY: an earlier wish still waits; ERR_UNSUPPORTED: only a replica can
+ * be sent its tree. Any thread. */
 int upload_wish(struct upload *upload, const char *folder, enum journal_resync what, int64_t value,
                 struct err *err);
 /* Asks the thread to end: the request in flight is abandoned (its batch is stored and will be sent

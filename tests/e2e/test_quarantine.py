@@ -199,7 +199,16 @@ class Resync(spoor.Case):
         s.sync(uploaded=True)
         s.run("resync")
         s.run("resync", "nobody", code=1)
+        self.arrived(s)
+        # With the daemon down it is the next one's first deed, though the cursor would do.
+        s.stop()
+        s.run("resync")
+        s.daemon_start()
+        self.arrived(s)
+
+    def arrived(self, s):
         s.sync(uploaded=True)
+        self.assertTrue([line for line in s.daemon.lines if "the tree of 50 entries arrived" in line])
         spoor.same(s.server_tree(), spoor.walk(s.folder), "server", "disk")
         s.run("verify", "--server")
 

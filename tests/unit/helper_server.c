@@ -32,7 +32,7 @@ struct server {
     size_t count;
     struct request requests[SERVER_REQUESTS_MAX];
     char value[512];
-    char last[64], epoch[64], sum[64];
+    char last[64], epoch[64], sum[64], generation[64];
 };
 
 static bool find_header(const struct request *request, const char *name, char *out, size_t size)
@@ -95,6 +95,8 @@ static void send_answer(struct server *server, int peer, const char *answer)
             value = server->epoch;
         else if (strncmp(at, "{sum}", len = 5) == 0)
             value = server->sum;
+        else if (strncmp(at, "{generation}", len = 12) == 0)
+            value = server->generation;
         if (value) {
             buf_add_str(&out, value);
             at += len - 1;
@@ -104,6 +106,21 @@ static void send_answer(struct server *server, int peer, const char *answer)
     }
     (void)send(peer, out.data, out.len, MSG_NOSIGNAL); /* the client may have gone */
     buf_deinit(&out);
+}
+
+/* What later answers refer to. */
+static void remember(struct server *server, const struct request *request)
+{
+    static const char snapshots[] = "/snapshots/";
+    const char *at = strstr(request->line, snapshots);
+    (void)find_header(request, "Spoor-Last", server->last, sizeof server->last);
+    (void)find_header(request, "Spoor-Epoch", server->epoch, sizeof server->epoch);
+    (void)find_header(request, "Spoor-Sum", server->sum, sizeof server->sum);
+    if (at) {
+        at += sizeof snapshots - 1;
+        (void)snprintf(server->generation, sizeof server->generation, "%.*s", (int)strcspn(at, "/"),
+                       at); /* digits */
+    }
 }
 
 /* True when the connection is to stay open. */
@@ -119,9 +136,7 @@ static bool serve(struct server *server, int peer)
         return false;
     }
     size_t step = server->count < server->step_count ? server->count : server->step_count - 1;
-    (void)find_header(&request, "Spoor-Last", server->last, sizeof server->last);
-    (void)find_header(&request, "Spoor-Epoch", server->epoch, sizeof server->epoch);
-    (void)find_header(&request, "Spoor-Sum", server->sum, sizeof server->sum);
+    remember(server, &request);
     server->requests[server->count++] = request;
     pthread_cond_broadcast(&server->changed);
     pthread_mutex_unlock(&server->lock);

@@ -7,13 +7,20 @@ struct server;
 
 struct server_step {
     /* Sent as it stands after the whole request was read, then the connection is closed. "{last}",
-     * "{epoch}" and "{sum}" become the request's Spoor-Last, Spoor-Epoch and Spoor-Sum; of a
-     * request that has none, those of the latest that had. NULL: closed without a word. */
+     * "{epoch}", "{sum}" and "{generation}" become the request's Spoor-Last, Spoor-Epoch, Spoor-Sum
+     * and the generation in its path; of a request that has none, those of the latest that had.
+     * NULL: closed without a word. */
     const char *answer;
     bool hang; /* neither answered nor closed until server_stop() */
 };
 
 #define SERVER_REQUESTS_MAX 64
+
+/* Answers of a server that takes what it is sent, and of one that was sent nothing yet. */
+#define SERVER_OK                                                                                  \
+    "HTTP/1.1 200 OK\r\nSpoor-Acked: {last}\r\nSpoor-Epoch: {epoch}\r\nSpoor-Sum: {sum}\r\n"       \
+    "Spoor-Generation: {generation}\r\nContent-Length: 0\r\n\r\n"
+#define SERVER_NOTHING_YET "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n"
 
 struct server *server_start(const struct server_step *steps, size_t count);
 void server_stop(struct server *server);

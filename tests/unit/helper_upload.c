@@ -290,3 +290,37 @@ struct config_upload upload_rig_config(const char *url)
         .client_key = (char *)"",
     };
 }
+
+void stage_open(struct upload_stage *stage, const struct server_step *steps, size_t count,
+                size_t rows)
+{
+    *stage = (struct upload_stage){0};
+    upload_rig_open(&stage->journal, "docs", "main");
+    if (rows)
+        upload_rig_commit(&stage->journal, rows, 0);
+    stage->server = server_start(steps, count);
+    (void)snprintf(stage->url, sizeof stage->url, "http://127.0.0.1:%d/",
+                   server_port(stage->server));
+    stage->config = upload_rig_config(stage->url);
+}
+
+void stage_start(struct upload_stage *stage)
+{
+    struct upload_journal ops = upload_rig_ops(&stage->journal);
+    check(upload_open(&stage->config, &ops, 1, &stage->upload, &stage->err), &stage->err);
+    check(upload_start(stage->upload, &stage->err), &stage->err);
+}
+
+void stage_close(struct upload_stage *stage)
+{
+    upload_close(stage->upload);
+    server_stop(stage->server);
+    upload_rig_close(&stage->journal);
+}
+
+struct upload_status stage_status(struct upload_stage *stage)
+{
+    struct upload_status status = {0};
+    (void)upload_status(stage->upload, &status, 1); /* there is one journal */
+    return status;
+}

@@ -1,11 +1,14 @@
 /* helper_upload.h: a real journal in a temporary directory and an upload's requests of it,
- * served under a mutex as the folder's thread would serve them. */
+ * served under a mutex as the folder's thread would serve them; and a stage for one upload: such a
+ * journal at its one end, a server on script at the other. */
 #ifndef SPOOR_HELPER_UPLOAD_H
 #define SPOOR_HELPER_UPLOAD_H
 
 #include <pthread.h>
 
 #include "config.h"
+#include "err.h"
+#include "helper_server.h"
 #include "journal.h"
 #include "upload.h"
 
@@ -55,5 +58,21 @@ bool upload_rig_wait_order(struct upload_rig *rig, enum journal_resync what);
 
 /* A section with quick retries; `url` must live as long. */
 struct config_upload upload_rig_config(const char *url);
+
+struct upload_stage {
+    struct upload_rig journal; /* folder "docs", consumer "main" */
+    struct server *server;
+    struct config_upload config; /* may be changed before the start */
+    struct upload *upload;       /* NULL: not started */
+    struct err err;
+    char url[128];
+};
+
+/* A journal with one commit of `rows` files, and a server. The upload is not started. */
+void stage_open(struct upload_stage *stage, const struct server_step *steps, size_t count,
+                size_t rows);
+void stage_start(struct upload_stage *stage);
+void stage_close(struct upload_stage *stage);
+struct upload_status stage_status(struct upload_stage *stage);
 
 #endif
