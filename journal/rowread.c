@@ -136,7 +136,7 @@ static int take_text(const struct rowread *reader, enum key key, struct bytes ty
 static int take_bytes(struct rowread *reader, enum key key, struct bytes type, bool base64,
                       struct slice *out)
 {
-    struct bytes text;
+    struct bytes text = {0};
     int code = take_text(reader, key, type, &text);
     if (code)
         return code;
@@ -171,7 +171,7 @@ static int take_folder(struct rowread *reader, enum key key, struct bytes type, 
 
 static int take_time(const struct rowread *reader, enum key key, struct bytes type, int64_t *out_ns)
 {
-    struct bytes text;
+    struct bytes text = {0};
     int code = take_text(reader, key, type, &text);
     if (code == 0 && (text.len == 0 || clock_parse(text.at, text.len, out_ns) != 0))
         code = invalid(reader, key, "is no time (RFC 3339)");
@@ -180,7 +180,7 @@ static int take_time(const struct rowread *reader, enum key key, struct bytes ty
 
 static int take_mode(struct rowread *reader, struct bytes type)
 {
-    struct bytes text;
+    struct bytes text = {0};
     uint32_t mode = 0;
     int code = take_text(reader, KEY_MODE, type, &text);
     if (code)
@@ -199,7 +199,7 @@ static int take_mode(struct rowread *reader, struct bytes type)
 /* One of a set of words, by the parser of that set, which gives 0 for unknown ones. */
 static int take_word(const struct rowread *reader, enum key key, struct bytes type, char word[16])
 {
-    struct bytes text;
+    struct bytes text = {0};
     int code = take_text(reader, key, type, &text);
     if (code)
         return code;

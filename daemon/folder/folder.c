@@ -55,6 +55,9 @@ static void sink_unwatched(void *ctx, struct file_id dir, int32_t number)
     struct folder *folder = ctx;
     pthread_mutex_lock(&folder->lock);
     /* Beyond the limit they are directories that were deleted: their entries go anyway. */
+    if (folder->dropped_count == 0) {
+        folder->dropped_first_ns = clock_mono_ns();
+    }
     if (folder->dropped_count < FOLDER_DROPPED_MAX) {
         folder->dropped[folder->dropped_count++] = (struct folder_dropped){dir, number};
     }

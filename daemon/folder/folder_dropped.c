@@ -18,7 +18,7 @@ static void look_again_locked(struct folder *folder, const struct entry *dir, in
     struct settle_name name = {.dir = dir->parent->file,
                                .name = entry_name(dir),
                                .hints = HINT_SCAN | HINT_ENTERED,
-                               .first_ns = now};
+                               .first_ns = folder->dropped_first_ns};
     if (!settle_put_back(folder->settle, &name, now)) {
         folder_lost_locked(folder, CHANGE_INTERNAL);
     }

@@ -106,11 +106,12 @@ struct folder {
     uint64_t next_ticket;
     struct folder_dropped *dropped;
     size_t dropped_count;
-    uint32_t lost_reason;   /* CHANGE_OVERFLOW, _INTERNAL, _ROOT_LOST: to be handled */
-    bool scan_asked;        /* by a sync that has no barrier: compare, though nothing was lost */
-    bool watches_forgotten; /* WATCH_FORGOTTEN: no entry's watch counts any more */
-    bool doubted;           /* see folder_doubt() */
-    bool adopt;             /* the directory that is at the folder's path now is to be the folder */
+    int64_t dropped_first_ns; /* since when there are any */
+    uint32_t lost_reason;     /* CHANGE_OVERFLOW, _INTERNAL, _ROOT_LOST: to be handled */
+    bool scan_asked;          /* by a sync that has no barrier: compare, though nothing was lost */
+    bool watches_forgotten;   /* WATCH_FORGOTTEN: no entry's watch counts any more */
+    bool doubted;             /* see folder_doubt() */
+    bool adopt; /* the directory that is at the folder's path now is to be the folder */
     uint64_t root_asked, root_answered; /* looks at the root: asked for by kernel or sync, done */
     bool had_trouble;                   /* since the directories in trouble were counted */
     bool touched;                       /* hints came in since the last batch */

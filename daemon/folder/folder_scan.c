@@ -226,7 +226,8 @@ static int mark_dir(void *ctx, struct entry *dir)
         dir->flags |= TREE_UNWATCHED;
     }
     if (dir->flags & TREE_RELIST) {
-        struct settle_mark mark = {.dir = dir->file, .due_ns = clock_mono_ns()};
+        int64_t now = clock_mono_ns();
+        struct settle_mark mark = {.dir = dir->file, .due_ns = now, .first_ns = now};
         if (!settle_mark_dir(folder->settle, &mark)) {
             folder_lost_locked(folder, CHANGE_INTERNAL);
             return 1;

@@ -247,17 +247,25 @@ static bool step_close_gap(struct folder *folder)
     return true;
 }
 
+/* Is there nothing left of what was told before this time? */
+static bool decided_before_locked(const struct folder *folder, int64_t before_ns)
+{
+    return !settle_pending_before(folder->settle, before_ns) &&
+           (folder->inodes.count == 0 || folder->inodes.first_ns >= before_ns) &&
+           (folder->dropped_count == 0 || folder->dropped_first_ns >= before_ns);
+}
+
 static void step_tickets(struct folder *folder)
 {
     bool any = false;
     int64_t last_seq = journal_info(folder->journal)->last_seq;
     pthread_mutex_lock(&folder->lock);
-    bool whole = !folder->needs_scan && !folder->closing_gap && !folder->lost_reason &&
-                 !folder->scan_asked && folder->inodes.count == 0 && folder->dropped_count == 0;
+    bool whole =
+        !folder->needs_scan && !folder->closing_gap && !folder->lost_reason && !folder->scan_asked;
     for (size_t i = 0; whole && i < FOLDER_TICKETS_MAX; i++) {
         struct folder_ticket *ticket = &folder->tickets[i];
         if (ticket->state == TICKET_ARRIVED && ticket->polled &&
-            !settle_pending_before(folder->settle, ticket->arrived_ns)) {
+            decided_before_locked(folder, ticket->arrived_ns)) {
             ticket->state = TICKET_DONE;
             ticket->seq = last_seq;
             any = true;
@@ -269,6 +277,7 @@ static void step_tickets(struct folder *folder)
     }
 }
 
+/* Whatever is found may have happened before whichever sync asked for it: dirty since ever. */
 static int poll_dir(void *ctx, struct entry *dir)
 {
     struct folder *folder = ctx;

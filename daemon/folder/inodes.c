@@ -15,7 +15,8 @@ static struct inode_hint *probe(const struct inodes *inodes, uint64_t number)
 static bool grow(struct inodes *inodes)
 {
     struct inodes grown = {.cap = inodes->cap ? inodes->cap * 2 : FIRST_SLOTS,
-                           .count = inodes->count};
+                           .count = inodes->count,
+                           .first_ns = inodes->first_ns};
     if (inodes->count == INODES_MAX)
         return false;
     grown.slots = calloc(grown.cap, sizeof *grown.slots);
@@ -41,7 +42,8 @@ bool inodes_add(struct inodes *inodes, uint64_t number, uint8_t hints, const str
         }
         hint = probe(inodes, number);
         *hint = (struct inode_hint){.number = number, .first_ns = now_ns};
-        inodes->count++;
+        if (inodes->count++ == 0)
+            inodes->first_ns = now_ns;
     }
     hint->hints |= hints;
     if (actor && actor->pid)

@@ -18,6 +18,7 @@ struct inode_hint {
 struct inodes {
     struct inode_hint *slots; /* a power of two of them, open addressing */
     size_t cap, count;
+    int64_t first_ns; /* since when there are any */
 };
 
 /* now_ns is above 0; actor may be NULL. False: it is full or memory is out; all that it held is

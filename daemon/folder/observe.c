@@ -80,7 +80,7 @@ static void reset(struct observe *o, int64_t now_ns)
     if (o->dir_table) {
         memset(o->dir_table, 0, (o->dir_mask + 1) * sizeof(struct observe_dir *));
     }
-    o->now_ns = now_ns;
+    o->now_ns = o->since_ns = now_ns;
     o->defer = false;
     o->rc = 0;
 }
@@ -134,6 +134,7 @@ static void take_due_locked(struct observe *o, int64_t force_before_ns)
     struct settle_mark mark;
     while (o->rc == 0 && o->queue.count < OBSERVE_NAMES_MAX &&
            settle_take(o->env.settle, o->now_ns, force_before_ns, &name, &o->names)) {
+        observe_since(o, name.first_ns);
         if (bytes_equal(name.name, bytes_str("."))) {
             observe_push_item(o, &o->selves, &name);
         } else {
@@ -143,6 +144,7 @@ static void take_due_locked(struct observe *o, int64_t force_before_ns)
     queue_selves(o);
     while (o->rc == 0 && o->dir_count < OBSERVE_NAMES_MAX &&
            settle_take_dir(o->env.settle, o->now_ns, force_before_ns, &mark)) {
+        observe_since(o, mark.first_ns);
         observe_set_pending(o, mark.dir, mark.deep);
         struct observe_dir *state = observe_dir_of(o, mark.dir);
         if (state) {
@@ -236,6 +238,13 @@ static uint8_t one_more(uint8_t failures)
     return failures < UINT8_MAX ? (uint8_t)(failures + 1) : failures;
 }
 
+/* A barrier that waits for what the round took waits for what comes of it, too. */
+static bool put_back(struct observe *o, struct settle_name *item, int64_t due_ns)
+{
+    item->first_ns = o->since_ns;
+    return settle_put_back(o->env.settle, item, due_ns);
+}
+
 /* Names that the round took and did not decide. */
 static bool put_names_back_locked(struct observe *o, int64_t now_ns)
 {
@@ -247,11 +256,10 @@ static bool put_names_back_locked(struct observe *o, int64_t now_ns)
         }
         struct settle_name item = {.dir = fact->dir,
                                    .name = fact->name,
-                                   .first_ns = o->now_ns,
                                    .hints = fact->hints,
                                    .deferrals = fact->deferrals,
                                    .actor = fact->actor};
-        ok = settle_put_back(o->env.settle, &item, now_ns) && ok;
+        ok = put_back(o, &item, now_ns) && ok;
     }
     for (size_t i = 0; i < o->blocked.count; i++) {
         struct settle_name item = o->blocked.at[i];
@@ -264,13 +272,13 @@ static bool put_names_back_locked(struct observe *o, int64_t now_ns)
             wait = retry_after(item.failures);
             item.failures = one_more(item.failures);
         }
-        ok = settle_put_back(o->env.settle, &item, now_ns + wait) && ok;
+        ok = put_back(o, &item, now_ns + wait) && ok;
     }
     for (size_t i = 0; i < o->failed.count; i++) {
         struct settle_name item = o->failed.at[i];
         int64_t wait = retry_after(item.failures);
         item.failures = one_more(item.failures);
-        ok = settle_put_back(o->env.settle, &item, now_ns + wait) && ok;
+        ok = put_back(o, &item, now_ns + wait) && ok;
     }
     for (size_t i = 0; i < o->resting.count; i++) {
         const struct settle_name *item = &o->resting.at[i];
@@ -306,8 +314,10 @@ static bool finish_dir(struct observe *o, const struct observe_dir *state, int64
         return true;
     }
     entry->flags |= TREE_RELIST;
-    struct settle_mark mark = {
-        .dir = state->dir, .deep = state->deep || state->again, .due_ns = now_ns};
+    struct settle_mark mark = {.dir = state->dir,
+                               .deep = state->deep || state->again,
+                               .due_ns = now_ns,
+                               .first_ns = o->since_ns};
     if (state->failed || (state->away && facts_count(o->unknown) > 0)) {
         mark.failures = one_more(state->failures);
         mark.due_ns += retry_after(state->failures);

@@ -33,6 +33,11 @@ bool observe_has(const struct observe *o, struct file_id dir, struct bytes name)
     return is_decided(o, dir, name) || facts_find(o->queued, dir, name);
 }
 
+void observe_since(struct observe *o, int64_t first_ns)
+{
+    o->since_ns = first_ns < o->since_ns ? first_ns : o->since_ns;
+}
+
 void observe_queue_item(struct observe *o, const struct settle_name *item)
 {
     struct fact key = {.dir = item->dir, .name = item->name};
@@ -308,6 +313,7 @@ static bool take_flag(struct observe *o, struct settle_name *item)
     pthread_mutex_lock(o->env.lock);
     bool dirty = settle_take_name(o->env.settle, item->dir, item->name, &taken);
     if (dirty) {
+        observe_since(o, taken.first_ns);
         taken.hints |= item->hints;
         taken.actor = taken.actor.pid ? taken.actor : item->actor;
         taken.deferrals = taken.deferrals > item->deferrals ? taken.deferrals : item->deferrals;

@@ -56,6 +56,7 @@ struct observe {
     struct rules_level *levels; /* TREE_DEPTH_MAX: directories above a name */
     struct buf names, path, text;
     int64_t now_ns;
+    int64_t since_ns; /* what the round took was dirty since then, at the longest */
     bool defer;
     int rc; /* sticky: memory */
 };
@@ -64,6 +65,8 @@ struct observe {
 void observe_push(struct observe *o, struct file_id dir, struct bytes name);
 /* The same with what the dirty set knew of it. */
 void observe_queue_item(struct observe *o, const struct settle_name *item);
+/* The round takes something that is dirty since then. */
+void observe_since(struct observe *o, int64_t first_ns);
 /* Is the name a fact, or unknown, or waiting to be looked at? */
 bool observe_has(const struct observe *o, struct file_id dir, struct bytes name);
 void observe_push_item(struct observe *o, struct observe_items *items,

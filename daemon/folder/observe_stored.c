@@ -44,6 +44,7 @@ static void push_likely(struct observe *o, const struct observe_dir *state,
         }
         if (observe_has(o, item->dir, likely.name)) { /* decided before this was told, perhaps */
             pthread_mutex_lock(o->env.lock);
+            likely.first_ns = o->since_ns;
             (void)settle_put_back(o->env.settle, &likely, o->now_ns); /* or all is scanned */
             pthread_mutex_unlock(o->env.lock);
         } else {

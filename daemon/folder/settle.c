@@ -59,7 +59,7 @@ void settle_set_times(struct settle *settle, const struct settle_times *times)
 static bool mark_dirs_of(struct settle *settle, const struct list *list, int64_t due_ns)
 {
     for (const struct node *node = list->head; node; node = node->place.next) {
-        struct settle_mark mark = {.dir = node->dir, .due_ns = due_ns};
+        struct settle_mark mark = {.dir = node->dir, .due_ns = due_ns, .first_ns = node->first_ns};
         if (node->state == NODE_LATER && node->due_ns > due_ns) {
             mark.due_ns = node->due_ns;
         }
@@ -176,6 +176,7 @@ bool settle_put_back(struct settle *settle, const struct settle_name *name, int6
         if (node->deferrals < name->deferrals) {
             node->deferrals = name->deferrals;
         }
+        settle_date_back(settle, node, name->first_ns);
         if (node->state == NODE_REST || (node->state == NODE_LATER && due_ns < node->due_ns)) {
             node->actor = node->state == NODE_REST ? (struct actor){0} : node->actor;
             settle_leave_place(settle, node); /* a scan found it: rest and back-off end */
@@ -249,20 +250,36 @@ static void export_node(const struct node *node, struct settle_name *out)
                                 .actor = node->actor};
 }
 
-static struct node *find_due(const struct settle *settle, int64_t now_ns, int64_t force_before_ns)
+static struct node *find_older(const struct settle *settle, int64_t before_ns)
 {
-    struct node *quietest = settle->quiet.head, *waiting = settle->later.head;
+    for (int level = 0; level < SETTLE_LEVELS; level++) {
+        struct node *oldest = settle->age[level].head;
+        if (oldest && oldest->first_ns < before_ns) {
+            return oldest;
+        }
+    }
+    return NULL;
+}
+
+static struct node *find_waiting(const struct settle *settle, int64_t now_ns)
+{
+    struct node *waiting = settle->later.head;
+    return waiting && waiting->due_ns <= now_ns ? waiting : NULL;
+}
+
+static struct node *find_due(const struct settle *settle, int64_t now_ns)
+{
+    struct node *quietest = settle->quiet.head, *waiting = find_waiting(settle, now_ns);
     if (quietest && quietest->last_ns <= now_ns - settle->times.settle_ns) {
         return quietest;
     }
     for (uint8_t level = 0; level < SETTLE_LEVELS; level++) {
         struct node *oldest = settle->age[level].head;
-        if (oldest && (oldest->first_ns < force_before_ns ||
-                       oldest->first_ns <= now_ns - settle_delay(settle, level))) {
+        if (oldest && oldest->first_ns <= now_ns - settle_delay(settle, level)) {
             return oldest;
         }
     }
-    if (waiting && waiting->due_ns <= now_ns) {
+    if (waiting) {
         return waiting;
     }
     for (int level = 0; level < SETTLE_LEVELS; level++) {
@@ -292,8 +309,15 @@ static void take(struct settle *settle, struct node **slot, struct settle_name *
 bool settle_take(struct settle *settle, int64_t now_ns, int64_t force_before_ns,
                  struct settle_name *out, struct buf *bytes)
 {
-    struct node *node;
-    while ((node = find_due(settle, now_ns, force_before_ns)) != NULL) {
+    for (;;) {
+        struct node *node =
+            force_before_ns > 0 ? find_older(settle, force_before_ns) : find_due(settle, now_ns);
+        if (!node && force_before_ns > 0) {
+            node = find_waiting(settle, now_ns);
+        }
+        if (!node) {
+            return false;
+        }
         struct node **slot = settle_find(settle, node->dir, bytes_of(node->name, node->name_len));
         if (node->state == NODE_REST && !node->partial) {
             free(settle_detach(settle, slot)); /* it came to rest: forgotten */
@@ -305,7 +329,6 @@ bool settle_take(struct settle *settle, int64_t now_ns, int64_t force_before_ns,
         out->busy = busy;
         return true;
     }
-    return false;
 }
 
 bool settle_take_name(struct settle *settle, struct file_id dir, struct bytes name,
@@ -384,12 +407,20 @@ int64_t settle_next_due(const struct settle *settle)
 
 bool settle_pending_before(const struct settle *settle, int64_t before_ns)
 {
-    for (int level = 0; level < SETTLE_LEVELS; level++) {
-        if (settle->age[level].head && settle->age[level].head->first_ns < before_ns) {
+    if (find_older(settle, before_ns)) {
+        return true;
+    }
+    for (const struct node *node = settle->later.head; node; node = node->place.next) {
+        if (node->failures == 0 && node->first_ns < before_ns) {
             return true;
         }
     }
-    return settle->put_back_count > 0 || settle->mark_count > settle->failed_marks;
+    for (const struct mark_node *node = settle->marks_head; node; node = node->next) {
+        if (node->mark.failures == 0 && node->mark.first_ns < before_ns) {
+            return true;
+        }
+    }
+    return false;
 }
 
 size_t settle_name_count(const struct settle *settle)

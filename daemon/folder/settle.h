@@ -49,6 +49,7 @@ struct settle_mark {
     bool deep;
     uint8_t failures;
     int64_t due_ns;
+    int64_t first_ns; /* dirty since the names that made it necessary were; 0: always */
 };
 
 int settle_new(const struct settle_times *times, struct settle **out);
@@ -68,9 +69,10 @@ bool settle_mark_dir(struct settle *settle, const struct settle_mark *mark);
  * after that time, without hints, so that the row can be completed; else it is forgotten then. */
 void settle_rest(struct settle *settle, const struct settle_name *name, int64_t now_ns);
 
-/* The next name that is due at now_ns (all, when `force_before_ns` says that names dirty since
- * before then are due: a barrier): taken out of the set and copied to *out, its name to `bytes`,
- * which is emptied first. False: none. */
+/* The next name that is due at now_ns: taken out of the set and copied to *out, its name to
+ * `bytes`, which is emptied first. False: none. With a barrier (`force_before_ns` above 0) names
+ * that are dirty since before it are due, and no younger ones: what those lead to would be waited
+ * for too, and while somebody works in the folder there is always more of it. */
 struct buf;
 bool settle_take(struct settle *settle, int64_t now_ns, int64_t force_before_ns,
                  struct settle_name *out, struct buf *bytes);
@@ -91,8 +93,8 @@ bool settle_has_name(const struct settle *settle, struct file_id dir, struct byt
 
 /* When the next thing is due, SETTLE_NEVER when nothing is dirty. */
 int64_t settle_next_due(const struct settle *settle);
-/* Anything left that was dirty before that time and is not merely waiting for a retry of an
- * unknown look? */
+/* Anything left that was dirty before that time, or that such a name led to, and that is not merely
+ * waiting for a retry of an unknown look? */
 bool settle_pending_before(const struct settle *settle, int64_t before_ns);
 size_t settle_name_count(const struct settle *settle); /* without those that rest */
 size_t settle_dir_count(const struct settle *settle);

@@ -44,7 +44,6 @@ static void link_mark(struct settle *settle, struct mark_node *node)
     node->next = after ? after->next : settle->marks_head;
     *(after ? &after->next : &settle->marks_head) = node;
     *(node->next ? &node->next->prev : &settle->marks_tail) = node;
-    settle->failed_marks += node->mark.failures > 0;
 }
 
 static void unlink_mark(struct settle *settle, struct mark_node *node)
@@ -52,7 +51,6 @@ static void unlink_mark(struct settle *settle, struct mark_node *node)
     /* NOLINTNEXTLINE(clang-analyzer-core.NullDereference): what is in the list is in the table */
     *(node->prev ? &node->prev->next : &settle->marks_head) = node->next;
     *(node->next ? &node->next->prev : &settle->marks_tail) = node->prev;
-    settle->failed_marks -= node->mark.failures > 0;
 }
 
 static void free_mark(struct settle *settle, struct mark_node **slot)
@@ -70,6 +68,9 @@ bool settle_mark_dir(struct settle *settle, const struct settle_mark *mark)
     if (node) {
         unlink_mark(settle, node);
         node->mark.deep |= mark->deep;
+        if (mark->first_ns < node->mark.first_ns) {
+            node->mark.first_ns = mark->first_ns;
+        }
         if (mark->due_ns < node->mark.due_ns) {
             node->mark.due_ns = mark->due_ns;
             node->mark.failures = mark->failures;

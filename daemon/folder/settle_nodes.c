@@ -113,13 +113,13 @@ void settle_join_quiet(struct settle *settle, struct node *node)
     }
 }
 
-/* Which counter speaks of a node that is not dirty. */
-static size_t *counter_of(struct settle *settle, const struct node *node)
+/* A node that is not dirty is counted by why it is not. */
+static void count(struct settle *settle, const struct node *node, bool joins)
 {
-    if (node->state == NODE_REST) {
-        return &settle->rest_count;
+    size_t *counter = node->state == NODE_REST ? &settle->rest_count : &settle->unknown_count;
+    if (node->state == NODE_REST || node->failures) {
+        *counter += joins ? 1 : (size_t)-1;
     }
-    return node->failures ? &settle->unknown_count : &settle->put_back_count;
 }
 
 /* A new node is the youngest; one that comes back from `later` is among the oldest. */
@@ -139,6 +139,18 @@ void settle_become_dirty(struct settle *settle, struct node *node)
     list_insert_after(age, place_link, after, node);
 }
 
+void settle_date_back(struct settle *settle, struct node *node, int64_t first_ns)
+{
+    if (first_ns >= node->first_ns) {
+        return;
+    }
+    node->first_ns = first_ns;
+    if (node->state == NODE_DIRTY) { /* its place among the quiet is by another time */
+        list_remove(&settle->age[node->level], place_link, node);
+        settle_become_dirty(settle, node);
+    }
+}
+
 void settle_leave_place(struct settle *settle, struct node *node)
 {
     if (node->state == NODE_DIRTY) {
@@ -148,7 +160,7 @@ void settle_leave_place(struct settle *settle, struct node *node)
     }
     list_remove(node->state == NODE_REST ? &settle->rest[node->level] : &settle->later, place_link,
                 node);
-    *counter_of(settle, node) -= 1;
+    count(settle, node, false);
 }
 
 void settle_join_later(struct settle *settle, struct node *node, int64_t due_ns)
@@ -164,7 +176,7 @@ void settle_join_later(struct settle *settle, struct node *node, int64_t due_ns)
         after = after->place.prev;
     }
     list_insert_after(&settle->later, place_link, after, node);
-    *counter_of(settle, node) += 1;
+    count(settle, node, true);
 }
 
 struct node *settle_new_node(struct settle *settle, struct file_id dir, struct bytes name,
@@ -209,5 +221,5 @@ void settle_join_rest(struct settle *settle, struct node *node, int64_t due_ns)
     node->state = NODE_REST;
     node->due_ns = due_ns;
     list_insert_after(rest, place_link, rest->tail, node);
-    settle->rest_count++;
+    count(settle, node, true);
 }

@@ -55,10 +55,8 @@ struct settle {
     struct mark_node **marks;
     size_t marks_mask, mark_count;
     struct mark_node *marks_head, *marks_tail;
-    size_t unknown_count;  /* names in `later` after a failed look */
-    size_t put_back_count; /* names in `later` for another reason */
+    size_t unknown_count; /* names in `later` after a failed look */
     size_t rest_count;
-    size_t failed_marks;
 };
 
 static inline uint64_t settle_hash(struct file_id dir, struct bytes name)
@@ -76,6 +74,8 @@ struct node *settle_detach(struct settle *settle, struct node **slot);
 /* How long a name of this level may stay dirty. */
 int64_t settle_delay(const struct settle *settle, uint8_t level);
 void settle_become_dirty(struct settle *settle, struct node *node);
+/* It is dirty since then, should that be before what was known. */
+void settle_date_back(struct settle *settle, struct node *node, int64_t first_ns);
 void settle_join_later(struct settle *settle, struct node *node, int64_t due_ns);
 void settle_join_rest(struct settle *settle, struct node *node, int64_t due_ns);
 void settle_leave_place(struct settle *settle, struct node *node);

@@ -222,6 +222,33 @@ static void mark_undecided(struct fixture *f)
     assert_true(settle_put_back(f->folder->settle, &name, never));
 }
 
+/* A sync waits for what was there before it, and not for what somebody who goes on working does
+ * meanwhile: else it would never end (RULES 28). */
+static void test_sync_leaves_what_is_younger(void **state)
+{
+    struct fixture *f = *state;
+    uint64_t ticket = 0;
+    int64_t seq = 0;
+    come_to_rest(f);
+    temp_write(&f->temp, "docs/before", "1");
+    assert_int_equal(folder_sync_start(f->folder, &ticket, &f->err), 0);
+    assert_int_equal(watch_drain(f->folder->watch, &f->err), 0);
+    for (int i = 0; i < 10 && folder_sync_done(f->folder, ticket, &seq, &f->err) == 0; i++) {
+        char text[16];
+        (void)snprintf(text, sizeof text, "younger%d", i);
+        struct settle_name name = {.dir = tree_root(f->folder->tree)->file,
+                                   .name = bytes_str(text),
+                                   .hints = HINT_NAME,
+                                   .first_ns = clock_mono_ns() + 1};
+        int64_t never = name.first_ns + CLOCK_NS_PER_S * 1000;
+        assert_true(settle_put_back(f->folder->settle, &name, never));
+        (void)folder_step(f->folder);
+    }
+    assert_int_equal(folder_sync_done(f->folder, ticket, &seq, &f->err), 1);
+    assert_int_equal(seq, 1);
+    expect_rows(f, "create before");
+}
+
 static void decide(struct fixture *f)
 {
     settle_hurry(f->folder->settle, clock_mono_ns());
@@ -416,6 +443,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_loss_after_the_scan, setup, teardown),
         cmocka_unit_test_setup_teardown(test_dropped_watch, setup, teardown),
         cmocka_unit_test_setup_teardown(test_round_compares_the_root, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_sync_leaves_what_is_younger, setup, teardown),
         cmocka_unit_test_setup_teardown(test_sync_without_barrier, setup, teardown),
         cmocka_unit_test_setup_teardown(test_listing_fails, setup, teardown),
         cmocka_unit_test_setup_teardown(test_rule_file_first, setup, teardown),

@@ -110,6 +110,37 @@ static void test_force_takes_what_is_older(void **state)
     assert_true(settle_pending_before(set, 1051));
 }
 
+/* What is younger than the barrier waits, though it is due: while it lasts there is more of it.
+ * What comes of the older ones is as old as they. */
+static void test_force_leaves_what_is_younger(void **state)
+{
+    (void)state;
+    struct settle_name name;
+    struct settle_mark got;
+    mark("old", HINT_NAME, 1000);
+    mark("new", HINT_NAME, 1050);
+    mark("busy", HINT_NAME, 1060);
+    assert_string_equal(due(9000, 1050), "old ");
+    assert_string_equal(due(9000, 1050), "");
+    name = (struct settle_name){.dir = dir(1), .name = bytes_str("led to"), .first_ns = 1000};
+    assert_true(settle_put_back(set, &name, 9000));
+    name.name = bytes_str("busy"); /* among the dirty already: it is waited for all the same */
+    assert_true(settle_put_back(set, &name, 9000));
+    assert_true(settle_pending_before(set, 1001));
+    assert_string_equal(due(9000, 1050), "busy led to ");
+    assert_false(settle_pending_before(set, 1050));
+    struct settle_mark younger = {.dir = dir(2), .due_ns = 100, .first_ns = 1070};
+    struct settle_mark older = {.dir = dir(2), .due_ns = 200, .first_ns = 1040};
+    assert_true(settle_mark_dir(set, &younger));
+    assert_false(settle_pending_before(set, 1050));
+    assert_true(settle_mark_dir(set, &older));
+    assert_true(settle_pending_before(set, 1050));
+    assert_true(settle_take_dir(set, 9000, 1050, &got));
+    assert_int_equal(got.first_ns, 1040);
+    assert_int_equal(got.due_ns, 100);
+    assert_string_equal(due(9000, 0), "new ");
+}
+
 static void test_put_back(void **state)
 {
     (void)state;
@@ -118,7 +149,8 @@ static void test_put_back(void **state)
     assert_true(settle_take(set, 2000, 0, &name, &bytes));
     name.deferrals = 2;
     assert_true(settle_put_back(set, &name, 2000));
-    assert_true(settle_pending_before(set, 1));
+    assert_false(settle_pending_before(set, 1000));
+    assert_true(settle_pending_before(set, 1001));
     assert_int_equal(settle_next_due(set), 2000);
     assert_true(settle_take(set, 2000, 0, &name, &bytes));
     assert_int_equal(name.deferrals, 2);
@@ -319,6 +351,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_max_delay_ends_all_waiting, setup, teardown),
         cmocka_unit_test_setup_teardown(test_held_while_written, setup, teardown),
         cmocka_unit_test_setup_teardown(test_force_takes_what_is_older, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_force_leaves_what_is_younger, setup, teardown),
         cmocka_unit_test_setup_teardown(test_put_back, setup, teardown),
         cmocka_unit_test_setup_teardown(test_put_back_in_order_of_due, setup, teardown),
         cmocka_unit_test_setup_teardown(test_take_one, setup, teardown),
