@@ -40,8 +40,9 @@ struct disk_ops {
     /* May a name of this directory be found under other bytes than the directory holds: another
      * case, an 8.3 name? NULL: never. */
     bool (*folds)(void *ctx, struct disk_dir *dir);
-    /* Appends all names, each as a two-byte length (host order) and its bytes, unsorted. UNKNOWN:
-     * the listing is incomplete and must not be used. */
+    /* Appends all names, each as a two-byte length (host order) and its bytes, unsorted. ABSENT:
+     * the directory was removed since it was opened. UNKNOWN: the listing is incomplete and must
+     * not be used. */
     enum disk_answer (*list)(void *ctx, struct disk_dir *dir, struct buf *names, int *os);
     /* Watches the directory from now on: call before listing it. *out -1 when it cannot be. */
     int (*watch)(void *ctx, struct disk_dir *dir, struct file_id file, bool root, int32_t *out,

@@ -87,24 +87,26 @@ void observe_set_pending(struct observe *o, struct file_id dir, bool deep)
 bool observe_load_rules(struct observe *o, struct file_id dir, struct disk_dir *open, bool present)
 {
     bool changed = false;
+    int os = 0;
+    struct err err;
+    struct bytes name = bytes_str(RULES_FILE_NAME);
+    const struct disk *disk = o->env.disk;
     if (!o->env.rules) {
         return true;
     }
+    enum disk_answer answer = DISK_ABSENT;
+    buf_reset(&o->text);
+    if (present) {
+        answer = disk->ops->read_file(disk->ctx, open, name, IGNORE_FILE_MAX, &o->text, &os);
+    }
+    present = answer == DISK_PRESENT; /* it may have gone since it was looked at */
+    if (answer == DISK_UNKNOWN ||
+        (present && rules_set(o->env.rules, dir, o->text.data, o->text.len, &changed, &err) != 0)) {
+        observe_trouble(o, dir, name, os ? os : EFBIG);
+        return false;
+    }
     if (!present) {
         changed = rules_drop(o->env.rules, dir);
-    } else {
-        int os = 0;
-        struct err err;
-        struct bytes name = bytes_str(RULES_FILE_NAME);
-        buf_reset(&o->text);
-        const struct disk_ops *ops = o->env.disk->ops;
-        enum disk_answer answer =
-            ops->read_file(o->env.disk->ctx, open, name, IGNORE_FILE_MAX, &o->text, &os);
-        if (answer != DISK_PRESENT ||
-            rules_set(o->env.rules, dir, o->text.data, o->text.len, &changed, &err) != 0) {
-            observe_trouble(o, dir, name, os ? os : EFBIG);
-            return false;
-        }
     }
     struct entry *entry = tree_dir(o->env.tree, dir);
     if (entry) {
@@ -210,7 +212,7 @@ static void list_name(struct observe *o, struct file_id dir, struct entry *entry
     observe_note(o, &item, answer);
 }
 
-/* Watches and lists; on trouble the directory stays as it was and is tried again later. */
+/* Watches and lists; else the directory stays as it was and is tried again later. */
 static bool read_dir(struct observe *o, struct observe_dir *state, struct disk_dir *open)
 {
     const struct disk *disk = o->env.disk;
@@ -227,12 +229,16 @@ static bool read_dir(struct observe *o, struct observe_dir *state, struct disk_d
     }
     int os = 0;
     buf_reset(&o->names);
-    if (disk->ops->list(disk->ctx, open, &o->names, &os) != DISK_PRESENT) {
+    enum disk_answer answer = disk->ops->list(disk->ctx, open, &o->names, &os);
+    if (answer == DISK_ABSENT) {
+        /* Removed since it was opened, and so empty. The next round does not find it any more, and
+         * looks at the name it had. */
+        state->later = true;
+    } else if (answer == DISK_UNKNOWN) {
         state->failed = true;
         observe_trouble(o, state->dir, (struct bytes){NULL, 0}, os);
-        return false;
     }
-    return true;
+    return answer == DISK_PRESENT;
 }
 
 /* A name that the tree has and the listing has not: looked at, too. */

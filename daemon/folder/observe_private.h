@@ -30,7 +30,8 @@ struct observe_dir {
     bool limit;   /* it could not be watched: the system's limit */
     bool away;    /* not where the tree has it, and not found */
     bool again;   /* its rules changed when names were already decided: list it once more, later */
-    bool later;   /* list it in the next round: what was told of one name was meant for another */
+    bool later;   /* list it in the next round: what was told of one name was meant for another, or
+                     it went while it was listed */
     uint8_t failures;
     int32_t watch;
     const struct bytes *names; /* sorted, where names may be found under other bytes; else NULL */

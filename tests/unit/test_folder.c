@@ -389,6 +389,75 @@ static void test_listing_fails(void **state)
     check_closed(f, CHANGE_OVERFLOW);
 }
 
+/* A disk, and what it loses the next time that something is listed or read. */
+static struct going {
+    const struct disk_ops *ops;
+    struct fixture *f;
+    const char *path; /* NULL: nothing more */
+} going;
+
+static void let_go(void)
+{
+    temp_remove(&going.f->temp, going.path);
+    going.path = NULL;
+}
+
+static enum disk_answer list_what_goes(void *ctx, struct disk_dir *dir, struct buf *names, int *os)
+{
+    if (going.path) {
+        let_go();
+    }
+    return going.ops->list(ctx, dir, names, os);
+}
+
+static enum disk_answer read_what_goes(void *ctx, struct disk_dir *dir, struct bytes name,
+                                       size_t limit, struct buf *out, int *os)
+{
+    let_go();
+    return going.ops->read_file(ctx, dir, name, limit, out, os);
+}
+
+/* `path` is there when the round finds it and gone when it is opened or read: that is no trouble,
+ * and its name is looked at again. */
+static void check_going(struct fixture *f, const char *path, const char *rows)
+{
+    const struct disk_ops *ops = f->folder->disk.ops;
+    struct disk_ops losing = *ops;
+    losing.list = list_what_goes;
+    losing.read_file = read_what_goes;
+    going = (struct going){ops, f, path};
+    f->folder->disk.ops = &losing;
+    step_on(f);
+    assert_null(going.path);
+    f->folder->disk.ops = ops;
+    come_to_rest(f);
+    expect_rows(f, rows);
+    assert_string_equal(f->folder->status.trouble, "");
+}
+
+static void test_gone_while_listed(void **state)
+{
+    struct fixture *f = *state;
+    temp_mkdir(&f->temp, "docs/known");
+    come_to_rest(f);
+    const struct settle_mark mark = {.dir = dir_at_root(f, "known")->file, .deep = true};
+    assert_true(settle_mark_dir(f->folder->settle, &mark));
+    check_going(f, "docs/known", "create known, delete known");
+    temp_mkdir(&f->temp, "docs/new");
+    assert_int_equal(watch_drain(f->folder->watch, &f->err), 0);
+    check_going(f, "docs/new", "create known, delete known, create new, delete new");
+}
+
+static void test_rules_gone_while_read(void **state)
+{
+    struct fixture *f = *state;
+    come_to_rest(f);
+    temp_write(&f->temp, "docs/.spoorignore", "*.tmp\n");
+    temp_write(&f->temp, "docs/a.tmp", "1");
+    assert_int_equal(watch_drain(f->folder->watch, &f->err), 0);
+    check_going(f, "docs/.spoorignore", "create .spoorignore, create a.tmp, delete .spoorignore");
+}
+
 /* A rule file is looked at before the other names of its round, whatever they are called, and its
  * row is the first (RULES 12). */
 static void test_rule_file_first(void **state)
@@ -446,6 +515,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_sync_leaves_what_is_younger, setup, teardown),
         cmocka_unit_test_setup_teardown(test_sync_without_barrier, setup, teardown),
         cmocka_unit_test_setup_teardown(test_listing_fails, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_gone_while_listed, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_rules_gone_while_read, setup, teardown),
         cmocka_unit_test_setup_teardown(test_rule_file_first, setup, teardown),
         cmocka_unit_test_setup_teardown(test_errands, setup, teardown),
     };
