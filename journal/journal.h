@@ -5,7 +5,7 @@
  * 0 survives SIGKILL and power loss (WAL, synchronous=FULL). After ERR_IO, ERR_FULL or
  * ERR_CORRUPT from any call nothing of that call was done and the journal must be closed,
  * opened again and its tree loaded again before the next write (an fsync that failed may
- * have dropped pages: FACTS 5.5). */
+ * have dropped the pages it could not write, and the next one succeed: fsync(2), EIO). */
 #ifndef SPOOR_JOURNAL_H
 #define SPOOR_JOURNAL_H
 

@@ -185,7 +185,7 @@ int journal_ack(struct journal *journal, const char *name, int64_t seq, int64_t 
             break;
         journal->reserve_gone = true;
         /* What frees the disk in the end is that acknowledged rows are purged: so the space kept
-         * back is for this. A full disk leaves nothing half done behind (FACTS 5.4). */
+         * back is for this. After SQLITE_FULL and a rollback nothing half done is left behind. */
         sql_rollback(&journal->sql);
     }
     return code ? journal_end(journal, code, err) : 0;
@@ -373,7 +373,7 @@ static int purge_rows(struct journal *journal, int64_t upto, uint64_t *sum, stru
 }
 
 /* In a transaction of its own, by a statement that is stepped to its end: a single step frees a
- * single page (FACTS 5.7). */
+ * single page (as measured). */
 static int give_back_pages(struct journal *journal, struct err *err)
 {
     int64_t free_pages = 0, pages = 0;

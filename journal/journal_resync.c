@@ -131,7 +131,8 @@ static int begin_snapshot(struct journal *journal, const struct journal_order *o
         return code;
     code = copy_tree(journal, order, wall_ms, err);
     if (code == ERR_FULL) {
-        /* Only the copy found no room: what is journaled is whole (FACTS 5.4), and so it stays. */
+        /* Only the copy found no room: what is journaled is whole, and a connection that met
+         * SQLITE_FULL is as good as before once it has rolled back. */
         sql_rollback(&journal->sql);
         return code;
     }

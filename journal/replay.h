@@ -1,5 +1,5 @@
 /* replay.h: rows into a tree, one by one, by their paths: what a sync server does with
- * them (DESIGN section 5, "Replay"). The tree lies in table `node` of a connection that
+ * them (upload/PROTOCOL.md, "Replay"). The tree lies in table `node` of a connection that
  * the caller owns, with the transaction the caller began: the mirror's file, or a
  * temporary one for the past of a journal. The connection's thread. */
 #ifndef SPOOR_REPLAY_H

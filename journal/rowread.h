@@ -1,5 +1,5 @@
 /* rowread.h: a row from its wire form back to a struct change, by SQLite's JSON
- * functions. The writer is upload/row.c; PROTOCOL: DESIGN section 5. One thread. */
+ * functions. The writer is upload/row.c; upload/PROTOCOL.md has the form. One thread. */
 #ifndef SPOOR_ROWREAD_H
 #define SPOOR_ROWREAD_H
 

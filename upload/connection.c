@@ -1,5 +1,5 @@
-/* connection.c: see connection.h. FACTS 7.6 gives each option's reason. An option that libcurl
- * does not know would be a fault of the build, so the results are or-ed and asked once. */
+/* connection.c: see connection.h. An option that libcurl does not know would be a fault of the
+ * build, so the results are or-ed and asked once. */
 #include "connection.h"
 
 #include "buf.h"
@@ -80,9 +80,10 @@ static long ns_to_ms(int64_t ns)
     return ms < 1 ? 1 : ms > INT32_MAX ? INT32_MAX : (long)ms;
 }
 
-/* FACTS 7.6 gives each option's reason. HTTP/2 over TLS is the default of a libcurl that has it;
- * one that has not refuses to be told. An option that libcurl does not know would be a fault of
- * the build, so the results are or-ed and asked once. */
+/* NOSIGNAL: resolving must not use SIGALRM beside other threads. PROTOCOLS, FOLLOWLOCATION, NETRC:
+ * neither a url nor an answer leads to a file, to another server, or to a password that was meant
+ * for others. A limit on the speed ends what stalls; one on the time would end what is long. HTTP/2
+ * over TLS is the default of a libcurl that has it; one that has not refuses to be told. */
 static int set_options(CURL *easy, const struct config_upload *config, bool loopback)
 {
     int64_t stall_s = (config->timeout_ns + CLOCK_NS_PER_S - 1) / CLOCK_NS_PER_S;

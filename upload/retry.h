@@ -1,4 +1,4 @@
-/* retry.h: what an answer means: the table of DESIGN section 5 with RULES 14 and 20.
+/* retry.h: what an answer means: the tables of PROTOCOL.md, "What the client does" (RULES 14, 20).
  *
  * A pure function: no clock, no network, no randomness of its own. Any thread. */
 #ifndef SPOOR_RETRY_H

@@ -3,9 +3,9 @@
  * The multi interface is used for one request at a time because it alone can be woken:
  * transport_cancel() sets a flag and calls curl_multi_wakeup(), and the request is dropped
  * with its connection. Between requests nobody polls: an idle connection waits in curl's
- * cache without a timer. libcurl may send a POST twice by itself on a kept-alive connection
- * that dies (FACTS 7.1); the receiver tells duplicates by their sequence. The upload's
- * thread, or whoever calls upload_fetch(). */
+ * cache without a timer. libcurl sends a POST twice by itself on a kept-alive connection
+ * that dies before the answer (Curl_retry_request()); the receiver tells duplicates by their
+ * sequence. The upload's thread, or whoever calls upload_fetch(). */
 #include "transport.h"
 
 #include <curl/curl.h>

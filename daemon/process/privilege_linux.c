@@ -1,7 +1,7 @@
 /* privilege_linux.c: dropping capabilities(7) once fanotify has its marks, or was refused.
  *
  * By the system call itself: it is one call, and glibc has no wrapper for it. The mark stays
- * without them (FACTS 1.1); a mark for another file system cannot be had any more, which is why a
+ * without them; a mark for another file system cannot be had any more, which is why a
  * reload may find inotify instead and says so. Main thread, before there are others. */
 #include "privilege.h"
 

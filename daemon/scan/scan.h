@@ -2,8 +2,8 @@
  * the comparison of disk and tree after a start or an overflow. Both use worker threads
  * that list and stat; what they find is handed to the folder's thread, which alone edits.
  *
- * Each directory is watched before it is listed. STORAGE.md A and B have the algorithms and
- * their measures. */
+ * Each directory is watched before it is listed. scan_index.c and scan_compare.c have the
+ * algorithms, tests/bench their measures. */
 #ifndef SPOOR_SCAN_H
 #define SPOOR_SCAN_H
 

@@ -2,7 +2,7 @@
  *
  * Workers take the directories in the order of their ids, 32 at a time: one range statement on a
  * connection of their own gives the rows, one listing a directory the disk's side, and the two are
- * merged by name (STORAGE B). Nothing is decided here: a name that differs is looked at again by
+ * merged by name. Nothing is decided here: a name that differs is looked at again by
  * the folder's thread, which waits meanwhile. A worker writes only `watch` and `flags` of the
  * directory it has in hand. */
 #include "scan.h"

@@ -2,9 +2,9 @@
  *
  * Directories are numbered in the order found and handed to the workers in chunks, through a
  * ring that the calling thread empties in the same order: so logical ids only grow from parent
- * to child, and the tree table is appended to (STORAGE A). What a worker needs of an entry (name,
- * parent, file) was written before the entry was queued, under the ring's lock; all that changes
- * in an entry is left to the calling thread. The ring bounds the memory. */
+ * to child, and the tree table is appended to, which is what SQLite does fastest. What a worker
+ * needs of an entry (name, parent, file) was written before the entry was queued, under the ring's
+ * lock; all that changes in an entry is left to the calling thread. The ring bounds the memory. */
 #include "scan.h"
 
 #include <errno.h>
@@ -365,7 +365,8 @@ int scan_index(const struct scan_env *env, struct entry *root,
     for (size_t i = 0; i < SCAN_RING_CHUNKS; i++)
         scan_found_init(&scan->ring[i].found);
 
-    /* One processor is left to the thread that inserts (STORAGE A, table 1). */
+    /* One processor is left to the thread that inserts: measured, it is what the index waits for.
+     */
     int threads = scan_crew_size(env->threads, scan_crew_processors() - 1);
     int code = enqueue_locked(scan, root, err); /* nobody else is there yet */
     if (!code)

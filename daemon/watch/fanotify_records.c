@@ -2,8 +2,8 @@
  *
  * The mark covers the whole file system, so most records may be of places that nobody asked for,
  * our own journal's among them: what lies in no directory that was added is dropped first. Records
- * of one name are merged by the kernel and overtake each other (FACTS 1.3): they say which name to
- * look at and nothing else. Runs with the lock held, on whichever thread reads. */
+ * of one name are merged by the kernel and overtake each other (fanotify(7)): they say which name
+ * to look at and nothing else. Runs with the lock held, on whichever thread reads. */
 #include "watch_fanotify.h"
 
 #include <sys/fanotify.h>

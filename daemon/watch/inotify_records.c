@@ -1,7 +1,8 @@
 /* inotify_records.c: from inotify records to calls of the sink.
  *
  * A record is bound to the identity of its directory here, while it is read. What its mask means
- * is FACTS 1.4's inotify column. Runs with the watch's lock held, on whichever thread reads;
+ * is inotify(7); that a truncation by path is no close, and a store into a mapping nothing until
+ * that goes, was measured. Runs with the watch's lock held, on whichever thread reads;
  * keeps nothing of the buffer when it returns. */
 #include "watch_inotify.h"
 

@@ -1,4 +1,4 @@
-/* read_windows.h: the overlapped read of DESIGN 3 on Windows: a directory's handle, a read of its
+/* read_windows.h: the overlapped read of watch.h on Windows: a directory's handle, a read of its
  * changes that is started into one of two buffers, completed or cancelled later. Private to the
  * Windows back-end.
  *

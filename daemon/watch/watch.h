@@ -3,13 +3,13 @@
  * inotify, fanotify and poll stand behind one table (watch_private.h); watch.c chooses.
  * watch_open() makes the kernel object; watch_run() is the body of the watch thread: it
  * starts an overlapped read, waits, lingers a moment so that records gather (an eager loop
- * costs ten times the CPU and slows the user's writes by a third: PEERS.md), parses, hands
+ * was measured to cost ten times the CPU and to slow the user's writes by a third), parses, hands
  * over, until watch_stop(), which is safe from any thread and returns at once; watch_close()
  * frees after run has returned. On Linux an overlapped read is a nonblocking read completed
  * by epoll and cancelled by an eventfd; it can always be cancelled and is never left behind.
  *
- * A record only names what to look at again (DESIGN 2). Names are bound to the identity of
- * their directory when the record is read, so they survive the directory's own moves. */
+ * A record only names what to look at again: the tree is the truth. Names are bound to the identity
+ * of their directory when the record is read, so they survive the directory's own moves. */
 #ifndef SPOOR_WATCH_H
 #define SPOOR_WATCH_H
 
@@ -20,7 +20,7 @@
 struct err;
 struct watch;
 
-#define WATCH_LINGER_MS    2 /* DESIGN 3 */
+#define WATCH_LINGER_MS    2 /* the kernel's default queue held 65 ms of the fastest writer */
 #define WATCH_BUFFER_BYTES (64 << 10)
 #define WATCH_STOP_MS      100 /* run returns within this after stop */
 

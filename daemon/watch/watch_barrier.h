@@ -1,6 +1,7 @@
-/* watch_barrier.h: marks in the kernel's queue (FACTS 2.7): a file of a name of its own, made in a
- * watched private directory, whose record comes out behind all that happened before. Private to
- * this room; a back-end's lock guards the list. */
+/* watch_barrier.h: marks in the kernel's queue: a file of a name of its own, made in a watched
+ * private directory, whose record comes out behind all that happened before, since a queue keeps
+ * its order and names of one use are never merged. Private to this room; a back-end's lock guards
+ * the list. */
 #ifndef SPOOR_WATCH_BARRIER_H
 #define SPOOR_WATCH_BARRIER_H
 

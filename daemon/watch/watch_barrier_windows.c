@@ -1,6 +1,6 @@
 /* watch_barrier_windows.c: the files of barriers, in the root of the folder itself, since every
- * handle has a queue of its own (FACTS 2.7). They are hidden, gone as soon as they are made, and by
- * their name nobody's (WINDOWS_BARRIER_PREFIX). Any thread. */
+ * handle has a queue of its own, and order holds within a queue alone. They are hidden, gone as
+ * soon as they are made, and by their name nobody's (WINDOWS_BARRIER_PREFIX). Any thread. */
 #include "watch_barrier.h"
 
 #include "buf.h"

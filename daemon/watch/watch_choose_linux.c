@@ -1,9 +1,10 @@
 /* watch_choose_linux.c: which back-end watches a folder.
  *
  * `auto` is inotify that watches nothing while the root lies on a network or FUSE file system: what
- * changes there behind the mount raises no record at all (FACTS 1.5), so such a folder is polled.
- * That is decided whenever the root is added, since a folder's disk may be mounted later than the
- * daemon is started. fanotify is never chosen by itself. Any thread, as watch.h says. */
+ * changes there behind the mount raises no record at all (inotify(7), "Limitations"), so such a
+ * folder is polled. That is decided whenever the root is added, since a folder's disk may be
+ * mounted later than the daemon is started. fanotify is never chosen by itself. Any thread, as
+ * watch.h says. */
 #include "watch_private.h"
 
 #include <linux/magic.h>

@@ -283,7 +283,7 @@ static int open_group(struct watch_fanotify *watch, const char *root, struct err
 {
     struct watch_queue *queue = &watch->queue;
     /* The queue keeps the system's limit, though with privilege it need not. What an unlimited one
-     * holds is the kernel's memory, 145 bytes a record (FACTS 1.7), for changes of the whole file
+     * holds is the kernel's memory, 145 bytes a record as measured, for changes of the whole file
      * system: a daemon that is stopped or starved meanwhile could take all there is, and cannot
      * bound what it is not running to see. An overflow costs one comparison of the folder. With the
      * default of 16,384 none was met while six writers made or removed 24,000 files a second

@@ -14,8 +14,8 @@
 #define FANOTIFY_FSID_BYTES 8
 #define FANOTIFY_EARLY_BITS 65536 /* 8 KiB */
 #define FANOTIFY_RECORD_UNIT                                                                       \
-    24 /* FIONREAD counts so much a record, whatever its size: FACTS 1.7                           \
-        */
+    24 /* FIONREAD counts so much a record, sizeof(struct fanotify_event_metadata), without what   \
+          follows it */
 
 struct watch_fanotify {
     struct watch watch;

@@ -17,7 +17,7 @@
 #define RECORD_MIN_BYTES 16
 
 /* EXCL_UNLINK: a write through an open descriptor after unlink would name a name that is gone or
- * belongs to another file by now (FACTS 1.4). MASK_ADD: a second add never narrows the first. */
+ * belongs to another file by now (inotify(7)). MASK_ADD: a second add never narrows the first. */
 #define MASK_NAMES                                                                                 \
     (IN_CREATE | IN_DELETE | IN_MODIFY | IN_CLOSE_WRITE | IN_ATTRIB | IN_MOVED_FROM | IN_MOVED_TO)
 #define MASK_DIR  (MASK_NAMES | IN_ONLYDIR | IN_EXCL_UNLINK | IN_MASK_ADD)

@@ -7,7 +7,8 @@
 #include "watch_queue.h"
 #include "watch_table.h"
 
-#define WATCH_COOKIES 64 /* renames whose second half may still come: FACTS 2.3 */
+#define WATCH_COOKIES                                                                              \
+    64 /* renames whose second half may still come: inotify(7) promises no adjacency */
 
 struct watch_inotify {
     struct watch watch;

@@ -1,4 +1,4 @@
-/* watch_queue.h: the overlapped read of DESIGN 3 on Linux, shared by inotify and fanotify: a
+/* watch_queue.h: the overlapped read of watch.h on Linux, shared by inotify and fanotify: a
  * nonblocking descriptor, epoll that says when a read would complete, an eventfd that ends the
  * wait; and the hand-over of one name's records as one hint. Private to this room. */
 #ifndef SPOOR_WATCH_QUEUE_H

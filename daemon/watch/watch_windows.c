@@ -15,8 +15,8 @@
  * its completion (aborted, or good after all) and returns; then nothing of ours is the kernel's.
  *
  * The root's handle shares everything and the root alone has one: nobody is kept from renaming or
- * deleting it. That it was renamed raises nothing (FACTS 4.3), so its path is asked for at each
- * drain. */
+ * deleting it. That it was renamed raises nothing (the handle goes with it), so its path is asked
+ * for at each drain. */
 #include "watch_private.h"
 
 #include <pthread.h>

@@ -67,7 +67,8 @@ class Full(fault.Case):
         self.full_and_back("ext4", 16, ["-b", "4096"])
 
     def test_start_when_full(self):
-        """FACTS: opening a WAL database on a full file system with 1 KiB blocks gave SIGBUS."""
+        """The -shm of a WAL database is mapped: a hole in it that a full disk cannot fill is SIGBUS,
+        which blocks of 1 KiB show."""
         s, volume, mutator = self.journal("ext4", 12, ["-b", "1024"])
         for kill in (True, False) * fault.rounds(1, 5):
             (s.kill9 if kill else s.stop)()

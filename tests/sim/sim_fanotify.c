@@ -1,7 +1,7 @@
 /* sim_fanotify.c: fanotify as the kernel does it for a mark on a file system and a group that
  * reports directory, name and inode (FAN_REPORT_DFID_NAME_TARGET): everything on the simulated disk
  * is told, outside the folder too, and a record is merged into an older one of the same object
- * wherever that stands in the queue, so that order is lost (FACTS 1.3 to 1.7).
+ * wherever that stands in the queue, so that order is lost.
  *
  * watch_fanotify.c is the production code; the calls of libc that it makes are wrapped at link
  * time. An inode's file handle is its generation with its number, as tmpfs's. */

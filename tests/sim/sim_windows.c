@@ -1,7 +1,6 @@
 /* sim_windows.c: ReadDirectoryChanges as Windows does it on NTFS, in both layouts: paths below the
  * root, a move to another directory as a removal and an addition, short names where a program used
- * them, no closes, nothing of the root's own fate, and a full buffer that loses all that is in it
- * (FACTS 4.1 to 4.3).
+ * them, no closes, nothing of the root's own fate, and a full buffer that loses all that is in it.
  *
  * What reads it is windows_records.c; the few lines of the back-end around it, which talk to the
  * system, are here instead of watch_windows.c. */

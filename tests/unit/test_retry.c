@@ -29,7 +29,7 @@ static struct retry_ask ask_cursor(void)
     return ask;
 }
 
-/* DESIGN section 5 with RULES 20, for answers without any of our headers. */
+/* Answers without any of our headers (RULES 20). */
 static enum retry_action expect_bare(int status, enum config_ack ack)
 {
     switch (status) {

@@ -35,7 +35,7 @@ static void test_create_write_close(void **state)
         watch_test_agrees(watch_test_hints(test, 1, "a") & ~(uint64_t)HINT_CONTENT, wanted));
 }
 
-/* A truncate by path gives content and never a close (FACTS 1.4). */
+/* A truncate by path gives content and never a close. */
 static void test_truncate(void **state)
 {
     struct watch_test *test = *state;
@@ -293,7 +293,7 @@ static void random_step(const struct watch_test *test, struct run *run)
     }
 }
 
-/* Records lie about the order, the names they mention are complete (FACTS 1.3): what has another
+/* Records lie about the order, the names they mention are complete: what has another
  * inode than before, or none, was mentioned. Read once, at the end. */
 static void test_no_changed_name_is_unmentioned(void **state)
 {
@@ -321,7 +321,7 @@ static void test_no_changed_name_is_unmentioned(void **state)
 }
 
 /* What stands in a new directory was made before it was added or is told: added first, then listed,
- * nothing is missed (FACTS 1.2), even where the kernel tells of nothing below it until then. */
+ * nothing is missed, even where the kernel tells of nothing below it until then. */
 static void test_added_then_listed(void **state)
 {
     struct watch_test *test = *state;

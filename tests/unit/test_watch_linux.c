@@ -13,7 +13,7 @@
 #include "helper_fileop.h"
 #include "helper_watch.h"
 
-/* Stores into a mapping say nothing until it goes, long after the descriptor (FACTS 1.4). */
+/* Stores into a mapping say nothing until it goes, long after the descriptor. */
 static void test_mapped_write(void **state)
 {
     struct watch_test *test = *state;

@@ -146,7 +146,7 @@ static void test_create_write_delete(void **state)
     }
 }
 
-/* NTFS tells a move to another directory as a removal and an addition (FACTS 4.3). */
+/* NTFS tells a move to another directory as a removal and an addition. */
 static void test_move_across_directories(void **state)
 {
     (void)state;
@@ -195,7 +195,7 @@ static void test_case_only_rename(void **state)
     }
 }
 
-/* Real Windows tells the new path from then on, Wine the old one for ever (FACTS 4.5). */
+/* Real Windows tells the new path from then on, Wine the old one for ever. */
 static void test_directory_renamed_then_create_inside(void **state)
 {
     (void)state;
