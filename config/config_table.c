@@ -133,7 +133,9 @@ const struct option config_options[] = {
      .default_text = "10s", RANGE(100 * MS, 10 * MIN),
      .help = "A connection that takes longer has failed."},
     {UPLOAD(timeout_ns), .key = "timeout", .kind = KIND_DURATION, .default_text = "1min",
-     RANGE(100 * MS, H), .help = "A request on which no byte moves for so long has failed."},
+     RANGE(100 * MS, H),
+     .help = "A request on which no byte moves for so long has failed; so has one whose answer has "
+             "begun, and is not whole after that time."},
     {UPLOAD(retry_min_ns), .key = "retry_min", .kind = KIND_DURATION, .default_text = "1s",
      RANGE(MS, H), .help = "The first pause after a failure; it doubles from there."},
     {UPLOAD(retry_max_ns), .key = "retry_max", .kind = KIND_DURATION, .default_text = "5min",

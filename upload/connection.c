@@ -8,8 +8,6 @@
 #include "err.h"
 #include "osfile.h"
 
-#define STALL_BYTES_S 1 /* below this rate for `timeout` a request is given up */
-
 static bool is_set(const char *text)
 {
     return text && *text;
@@ -86,7 +84,6 @@ static long ns_to_ms(int64_t ns)
  * over TLS is the default of a libcurl that has it; one that has not refuses to be told. */
 static int set_options(CURL *easy, const struct config_upload *config, bool loopback)
 {
-    int64_t stall_s = (config->timeout_ns + CLOCK_NS_PER_S - 1) / CLOCK_NS_PER_S;
     int bad = 0;
     bad |= curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
     bad |= curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
@@ -101,9 +98,6 @@ static int set_options(CURL *easy, const struct config_upload *config, bool loop
     bad |= curl_easy_setopt(easy, CURLOPT_PROXY_SSL_OPTIONS, (long)CURLSSLOPT_REVOKE_BEST_EFFORT);
     bad |= curl_easy_setopt(easy, CURLOPT_TCP_KEEPALIVE, 1L);
     bad |= curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, ns_to_ms(config->connect_timeout_ns));
-    bad |= curl_easy_setopt(easy, CURLOPT_LOW_SPEED_LIMIT, (long)STALL_BYTES_S);
-    bad |= curl_easy_setopt(easy, CURLOPT_LOW_SPEED_TIME,
-                            stall_s > INT32_MAX ? (long)INT32_MAX : (long)stall_s);
     if (config->bandwidth > 0)
         bad |= curl_easy_setopt(easy, CURLOPT_MAX_SEND_SPEED_LARGE, (curl_off_t)config->bandwidth);
     if (loopback || is_set(config->unix_socket))

@@ -11,11 +11,13 @@
 #include <curl/curl.h>
 #include <stdatomic.h>
 
+#include "clock.h"
 #include "config.h"
 #include "connection.h"
 #include "endpoint.h"
 #include "err.h"
 #include "num.h"
+#include "pace.h"
 #include "text.h"
 #include "wire.h"
 
@@ -228,18 +230,23 @@ static int set_up(struct transport *transport, const struct transport_request *r
 }
 
 /* Runs the transfer; its result is in *result unless it was cancelled. */
-static int drive(struct transport *transport, CURLcode *result, struct err *err)
+static int drive(struct transport *transport, bool streamed, CURLcode *result, struct err *err)
 {
-    int running = 1;
+    struct pace pace;
+    int running = 1, left_ms = POLL_MS;
+    pace_begin(&pace, transport->config, SEND_BUFFER, streamed);
     CURLMcode failed = curl_multi_add_handle(transport->multi, transport->easy);
-    while (!failed && running && !atomic_load(&transport->cancelled)) {
+    while (!failed && running && left_ms > 0 && !atomic_load(&transport->cancelled)) {
         failed = curl_multi_perform(transport->multi, &running);
-        if (!failed && running)
-            failed = curl_multi_poll(transport->multi, NULL, 0, POLL_MS, NULL);
+        left_ms = pace_left_ms(&pace, transport->easy, clock_mono_ns(), POLL_MS);
+        if (!failed && running && left_ms > 0)
+            failed = curl_multi_poll(transport->multi, NULL, 0, left_ms, NULL);
     }
     int code = 0;
     if (failed) {
         code = err_set(err, ERR_NETWORK, 0, "cannot run request: %s", curl_multi_strerror(failed));
+    } else if (running && left_ms == 0) {
+        *result = CURLE_OPERATION_TIMEDOUT;
     } else if (running) {
         code = err_set(err, ERR_CANCELLED, 0, "request abandoned: the upload stops");
     } else {
@@ -388,7 +395,7 @@ static int perform_once(struct transport *transport, const struct transport_requ
     }
     code = set_up(transport, request, headers, &sink, err);
     if (!code)
-        code = drive(transport, &result, err);
+        code = drive(transport, request->piece != NULL, &result, err);
     if (!code && result == CURLE_OK && !sink.headers_whole)
         result = CURLE_PARTIAL_FILE;
     else if (!code && result == CURLE_OK && !is_final(transport->easy))

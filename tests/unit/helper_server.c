@@ -82,13 +82,30 @@ static bool read_request(int peer, struct request *request)
     return true;
 }
 
+static void send_bytes(int peer, const struct buf *out, size_t drip_from)
+{
+    static const struct timespec pause = {.tv_nsec = 20000000};
+    size_t at = drip_from < out->len ? drip_from : out->len;
+    ssize_t sent = send(peer, out->data, at, MSG_NOSIGNAL);
+    for (; sent >= 0 && at < out->len; at++) { /* else the client has gone */
+        sent = send(peer, out->data + at, 1, MSG_NOSIGNAL);
+        (void)nanosleep(&pause, NULL); /* cut short, it drips faster */
+    }
+}
+
 static void send_answer(struct server *server, int peer, const char *answer)
 {
     struct buf out;
+    size_t drip_from = SIZE_MAX;
     buf_init(&out, HEAD_MAX);
     for (const char *at = answer; *at; at++) {
         const char *value = NULL;
         size_t len = 0;
+        if (strncmp(at, "{drip}", 6) == 0) {
+            drip_from = out.len;
+            at += 5;
+            continue;
+        }
         if (strncmp(at, "{last}", len = 6) == 0)
             value = server->last;
         else if (strncmp(at, "{epoch}", len = 7) == 0)
@@ -104,7 +121,7 @@ static void send_answer(struct server *server, int peer, const char *answer)
             buf_add_char(&out, *at);
         }
     }
-    (void)send(peer, out.data, out.len, MSG_NOSIGNAL); /* the client may have gone */
+    send_bytes(peer, &out, drip_from);
     buf_deinit(&out);
 }
 

@@ -9,6 +9,7 @@ struct server_step {
     /* Sent as it stands after the whole request was read, then the connection is closed. "{last}",
      * "{epoch}", "{sum}" and "{generation}" become the request's Spoor-Last, Spoor-Epoch, Spoor-Sum
      * and the generation in its path; of a request that has none, those of the latest that had.
+     * What follows "{drip}" is sent a byte at a time, 20 ms apart.
      * NULL: closed without a word. */
     const char *answer;
     bool hang; /* neither answered nor closed until server_stop() */

@@ -191,8 +191,28 @@ static void silence_ends_in_a_timeout(void **state)
     static const struct server_step steps[] = {{NULL, true}};
     struct rig rig;
     rig_open(&rig, steps, ARRAY_LEN(steps));
-    rig.config.timeout_ns = CLOCK_NS_PER_S;
+    rig.config.timeout_ns = CLOCK_NS_PER_S / 5;
+    int64_t start = clock_mono_ns();
     assert_int_equal(ask(&rig, false), ERR_TIMEOUT);
+    int64_t took = clock_mono_ns() - start;
+    assert_true(took >= CLOCK_NS_PER_S / 5 && took < 3 * CLOCK_NS_PER_S);
+    rig_close(&rig);
+}
+
+/* Bytes keep coming, and there would be minutes of them. */
+static void a_drip_ends_in_a_timeout(void **state)
+{
+    (void)state;
+    static char answer[8192];
+    static const struct server_step steps[] = {{answer, false}};
+    struct rig rig;
+    static const char head[] = "HTTP/1.1 200 OK\r\nContent-Length: 9000\r\n\r\n{drip}";
+    memset(answer, 'x', sizeof answer - 1);
+    memcpy(answer, head, sizeof head - 1);
+    rig_open(&rig, steps, ARRAY_LEN(steps));
+    rig.config.timeout_ns = CLOCK_NS_PER_S / 2;
+    assert_int_equal(ask(&rig, true), ERR_TIMEOUT);
+    assert_non_null(strstr(rig.err.text, "no answer in time"));
     rig_close(&rig);
 }
 
@@ -318,6 +338,7 @@ int main(void)
         cmocka_unit_test(nobody_listens),
         cmocka_unit_test(an_endless_answer_is_cut),
         cmocka_unit_test(silence_ends_in_a_timeout),
+        cmocka_unit_test(a_drip_ends_in_a_timeout),
         cmocka_unit_test(cancel_ends_a_request_in_flight),
         cmocka_unit_test(the_token_is_read_for_each_request),
         cmocka_unit_test(a_body_in_pieces),
