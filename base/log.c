@@ -3,7 +3,7 @@
  * A line is put together first and written by one write(2), so that lines of several threads do
  * not mix, in the file or the pipe. What the message quotes (file names, a server's answer)
  * passes the terminal escape. The sink below is the one piece of mutable file-scope state in
- * the house: two atomics, so that a reload may change the level at any time. Any thread. */
+ * the house: atomics, so that a reload may change the level at any time. Any thread. */
 #include "log.h"
 
 #include <errno.h>
@@ -20,6 +20,7 @@
 
 static _Atomic int sink_fd = 2;
 static _Atomic int sink_level = LOG_INFO;
+static void (*_Atomic sink_also)(enum log_level level, const char *message);
 
 const char *log_level_name(enum log_level level)
 {
@@ -32,6 +33,11 @@ void log_setup(int fd, enum log_level level)
 {
     atomic_store(&sink_fd, fd);
     atomic_store(&sink_level, (int)level);
+}
+
+void log_also(void (*also)(enum log_level level, const char *message))
+{
+    atomic_store(&sink_also, also);
 }
 
 bool log_enabled(enum log_level level)
@@ -65,9 +71,13 @@ void log_write(enum log_level level, const char *format, ...)
     buf_init(&line, LOG_LINE_MAX + 64);
     clock_format_ms(clock_wall_ms(), now);
     buf_addf(&line, "%s %-5s ", now, log_level_name(level));
+    size_t head = line.len;
     text_add_escaped(&line, message, len);
     if (len < (size_t)n)
         buf_add_str(&line, "...");
+    void (*also)(enum log_level, const char *) = level <= LOG_WARN ? atomic_load(&sink_also) : NULL;
+    if (also && buf_ok(&line))
+        also(level, line.data + head);
     buf_add_char(&line, '\n');
     if (buf_ok(&line)) {
         write_line(line.data, line.len);

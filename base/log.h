@@ -14,6 +14,9 @@ const char *log_level_name(enum log_level level);
 /* Messages above `level` are dropped; `fd` stays the caller's. Default: 2, LOG_INFO. */
 void log_setup(int fd, enum log_level level);
 bool log_enabled(enum log_level level);
+/* Beside the sink `also` gets each message at warn or error that is not dropped, terminal-safe and
+ * without time and level, in the thread that logs; it must not log. NULL, the default: nobody. */
+void log_also(void (*also)(enum log_level level, const char *message));
 void log_write(enum log_level level, const char *format, ...) PRINTF_LIKE(2, 3);
 
 #define log_error(...) log_write(LOG_ERROR, __VA_ARGS__)

@@ -182,6 +182,22 @@ int native_path(const char *path, wchar_t **out, struct err *err)
     return rc;
 }
 
+int native_own_path(wchar_t **out, struct err *err)
+{
+    wchar_t *path = malloc((NATIVE_PATH_MAX + 1) * sizeof *path);
+
+    if (!path)
+        return err_set(err, ERR_NOMEM, 0, "no memory for a path");
+    DWORD count = GetModuleFileNameW(NULL, path, NATIVE_PATH_MAX + 1);
+    if (count == 0 || count > NATIVE_PATH_MAX) {
+        DWORD os = count ? ERROR_FILENAME_EXCED_RANGE : GetLastError();
+        free(path);
+        return err_native(err, os, "cannot find this program's own file");
+    }
+    *out = path;
+    return 0;
+}
+
 /* The SID of who runs this, in `token`; NULL with GetLastError() set. */
 static PSID own_sid(unsigned char token[TOKEN_BYTES])
 {
@@ -308,13 +324,28 @@ DWORD native_rename(HANDLE file, HANDLE dir, const char *name, bool replace)
     return os;
 }
 
+/* NT SERVICE\TrustedInstaller, a part of the system that owns what lies in Program Files. */
+static bool is_installer(PSID sid)
+{
+    static const DWORD parts[] = {80, 956008885, 3418522649, 1831038044, 1853292631, 2271478464};
+
+    if (*GetSidSubAuthorityCount(sid) != ARRAY_LEN(parts) ||
+        GetSidIdentifierAuthority(sid)->Value[5] != 5)
+        return false;
+    for (DWORD i = 0; i < ARRAY_LEN(parts); i++)
+        if (*GetSidSubAuthority(sid, i) != parts[i])
+            return false;
+    return true;
+}
+
 /* Is the SID one that may always do all: its user, the system, administrators; or one that stands
  * for the owner. */
 static bool is_ours(PSID sid, PSID self)
 {
     return EqualSid(sid, self) || IsWellKnownSid(sid, WinLocalSystemSid) ||
            IsWellKnownSid(sid, WinBuiltinAdministratorsSid) ||
-           IsWellKnownSid(sid, WinCreatorOwnerSid) || IsWellKnownSid(sid, WinCreatorOwnerRightsSid);
+           IsWellKnownSid(sid, WinCreatorOwnerSid) ||
+           IsWellKnownSid(sid, WinCreatorOwnerRightsSid) || is_installer(sid);
 }
 
 static bool grants_others(ACL *list, PSID self, ACCESS_MASK rights)

@@ -41,6 +41,9 @@ void native_add_narrow(struct buf *out, const wchar_t *units, size_t count);
  * 260 units' limit; the caller frees *out. */
 int native_path(const char *path, wchar_t **out, struct err *err);
 
+/* The path of the program that runs; the caller frees *out. */
+int native_own_path(wchar_t **out, struct err *err);
+
 /* What a handle is opened for. */
 struct native_open {
     ACCESS_MASK access; /* SYNCHRONIZE is added */

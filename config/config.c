@@ -272,7 +272,7 @@ static int set_late_defaults(struct config *config, struct err *err)
     if (!config->daemon.state_dir || !*config->daemon.state_dir) {
         free(config->daemon.state_dir);
         config->daemon.state_dir = NULL;
-        int rc = config_default_state_dir(&config->daemon.state_dir, err);
+        int rc = config_default_state_dir(config->file, &config->daemon.state_dir, err);
         if (rc != 0)
             return err_prefix(err, "%s: state_dir is not set", config->file);
     }

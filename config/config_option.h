@@ -106,8 +106,8 @@ int config_resolve_path(const char *base_dir, const char *text, char **out, stru
 /* The path of a file as the command line names it, taken from the current directory; nothing else
  * is changed. Directories are parted by / in it. Caller frees *out. */
 int config_absolute_path(const char *path, char **out, struct err *err);
-/* Where the state goes when nothing is said: caller frees *out. */
-int config_default_state_dir(char **out, struct err *err);
+/* Where the state goes when the configuration `file` says nothing: caller frees *out. */
+int config_default_state_dir(const char *file, char **out, struct err *err);
 /* How many bytes of an absolute path name its root, but for a slash at their end: 0 of "/x", 2 of
  * "C:/x". */
 int config_place_root(const char *path);

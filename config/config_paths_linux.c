@@ -141,9 +141,10 @@ out:
     return rc;
 }
 
-int config_default_state_dir(char **out, struct err *err)
+int config_default_state_dir(const char *file, char **out, struct err *err)
 {
     char path[PATH_BYTES_MAX];
+    (void)file; /* who runs this says it */
 
     if (geteuid() == 0)
         (void)snprintf(path, sizeof path, "/var/lib/spoor"); /* fits */

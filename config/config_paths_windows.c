@@ -129,7 +129,8 @@ int config_resolve_path(const char *base_dir, const char *text, char **out, stru
         env_path(L"USERPROFILE", front);
         if (!*front)
             return err_set(err, ERR_INVALID, 0,
-                           "there is no home directory; set USERPROFILE to one");
+                           "there is no home directory here, as a service has none; write the path "
+                           "out, or set USERPROFILE");
         return join(front, text + 1, out, err);
     }
     if (is_slash(*text)) { /* of the drive that the file lies on */
@@ -161,15 +162,27 @@ int config_absolute_path(const char *path, char **out, struct err *err)
     return rc;
 }
 
-int config_default_state_dir(char **out, struct err *err)
+/* Is it a file of the whole machine's, in %PROGRAMDATA%? */
+static bool is_common(const char *file, const char *common)
 {
-    char dir[PATH_BYTES_MAX];
-    bool service = native_is_service_user(); /* whose own folder nobody would look into */
+    size_t len = strlen(common);
 
-    env_path(service ? L"PROGRAMDATA" : L"LOCALAPPDATA", dir);
+    return len > 0 && _strnicmp(file, common, len) == 0 && file[len] == '/';
+}
+
+/* The machine's configuration has its state beside it, whoever asks, so that an administrator's
+ * commands find the service's. So has who has no folder of his own: a service. */
+int config_default_state_dir(const char *file, char **out, struct err *err)
+{
+    char common[PATH_BYTES_MAX], own[PATH_BYTES_MAX];
+
+    env_path(L"PROGRAMDATA", common);
+    env_path(L"LOCALAPPDATA", own);
+    const char *dir = is_common(file, common) || native_is_service_user() || !*own ? common : own;
     if (!*dir)
-        return err_set(err, ERR_INVALID, 0, "there is no place to put it in; set %s, or state_dir",
-                       service ? "PROGRAMDATA" : "LOCALAPPDATA");
+        return err_set(err, ERR_INVALID, 0,
+                       "there is no place to put it in; set LOCALAPPDATA or PROGRAMDATA, or "
+                       "state_dir");
     return join(dir, "Spoor/state", out, err);
 }
 

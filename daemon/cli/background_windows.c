@@ -8,6 +8,7 @@
 
 #include "buf.h"
 #include "clock.h"
+#include "cmdline_windows.h"
 #include "daemon.h"
 #include "err.h"
 #include "native_windows.h"
@@ -16,44 +17,16 @@
 #define PIPE_VARIABLE   "SPOOR_START_PIPE"
 #define PIPE_TEXT_BYTES 24
 
-/* Our own program's path; the caller frees it. */
-static int own_path(wchar_t **out, struct err *err)
-{
-    wchar_t *path = malloc((NATIVE_PATH_MAX + 1) * sizeof *path);
-
-    if (!path)
-        return err_set(err, ERR_NOMEM, 0, "no memory for a path");
-    DWORD count = GetModuleFileNameW(NULL, path, NATIVE_PATH_MAX + 1);
-    if (count == 0 || count > NATIVE_PATH_MAX) {
-        DWORD os = count ? ERROR_FILENAME_EXCED_RANGE : GetLastError();
-        free(path);
-        return err_native(err, os, "cannot find this program's own file");
-    }
-    *out = path;
-    return 0;
-}
-
-/* What a path cannot hold need not be quoted: there is no " in one, and no \ before its end. */
 static int command_line(const wchar_t *program, const char *config_file, wchar_t **out,
                         struct err *err)
 {
-    wchar_t *config = NULL, *line = NULL;
-    int rc = native_wide(config_file, &config, err);
+    struct buf line;
 
-    if (rc != 0)
-        return rc;
-    size_t room = wcslen(program) + wcslen(config) + 32;
-    line = malloc(room * sizeof *line);
-    if (!line)
-        rc = err_set(err, ERR_NOMEM, 0, "no memory for a command line");
-    else if (_snwprintf(line, room, L"\"%ls\" run \"--config=%ls\"", program, config) < 0)
-        rc = err_set(err, ERR_LIMIT, 0, "the path of the configuration is too long");
-    free(config);
-    if (rc == 0)
-        *out = line;
-    else
-        free(line);
-    return rc;
+    cmdline_begin(&line, program);
+    cmdline_add(&line, "run");
+    cmdline_add(&line, "--config");
+    cmdline_add(&line, config_file);
+    return cmdline_end(&line, out, err);
 }
 
 static DWORD create(const wchar_t *program, wchar_t *line, HANDLE pipe, PROCESS_INFORMATION *out)
@@ -109,7 +82,7 @@ int background_begin(const char *config_file, struct background *out, struct err
     PROCESS_INFORMATION info = {0};
     HANDLE reading = NULL, writing = NULL;
     wchar_t *program = NULL, *line = NULL;
-    int rc = own_path(&program, err);
+    int rc = native_own_path(&program, err);
 
     if (rc == 0)
         rc = command_line(program, config_file, &line, err);

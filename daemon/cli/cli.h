@@ -34,6 +34,7 @@ struct cli {
     int64_t count;                           /* -n, -1 not given */
     int64_t timeout_ns;                      /* --timeout, -1 not given */
     const char *listen, *store, *token_file; /* collect */
+    const char *account;                     /* service install */
     const char **args;                       /* what remains: SEQ, PATH, check|show|paths ... */
     int arg_count;
 };
@@ -65,6 +66,7 @@ int cli_hold(const struct cli *cli);
 int cli_quarantine(const struct cli *cli);
 int cli_resync(const struct cli *cli);
 int cli_consumer(const struct cli *cli);
+int cli_service(const struct cli *cli);
 
 /* The whole command line: what main() calls. */
 int cli_main(int argc, char **argv);

@@ -94,6 +94,22 @@ static const struct cli_command commands[] = {
      "exactly once and keeps rows and mirrored trees in --store. Without --token-file it listens\n"
      "on loopback only.",
      cli_collect},
+    {"service", "install|uninstall|start|stop|run|unit", "tw",
+     "run by the system, from its start on",
+     "On Windows, as administrator:\n"
+     "install    a service that Windows starts, and starts again after a failure. Without "
+     "--config\n"
+     "           it gets %PROGRAMDATA%\\Spoor\\spoor.conf. It runs as LocalSystem, with no\n"
+     "           privileges; or as --account, as \"NT SERVICE\\Spoor\", once that may read the "
+     "folders\n"
+     "uninstall  stops it and removes it; journals and configuration stay\n"
+     "start      starts it and waits until it runs (60s, or --timeout; then exit code 4)\n"
+     "stop       stops it and waits until it has (30s, or --timeout)\n"
+     "run        is what Windows calls\n"
+     "On Linux:\n"
+     "unit       prints a unit file for systemd, with the configuration of --config, or\n"
+     "           /etc/spoor/spoor.conf",
+     cli_service},
     {"version", "", "j", "the version", "Prints the version of spoor and of its libraries.",
      cli_version},
     {"help", "[COMMAND]", "", "this text, or a command's", "Prints how to use a command.",

@@ -52,6 +52,8 @@ static const struct cli_option options[] = {
     {'d', OPTION_TEXT, "store", "DIR", FIELD(store), "where to keep what is received"},
     {'T', OPTION_TEXT, "token-file", "FILE", FIELD(token_file),
      "the bearer token that requests must carry"},
+    {'w', OPTION_TEXT, "account", "NAME", FIELD(account),
+     "who runs the service: LocalSystem, or one that has no password"},
     {'h', OPTION_FLAG, "help", NULL, NOT_IN_COMMAND, "this text"},
     {'V', OPTION_FLAG, "version", NULL, NOT_IN_COMMAND, "the version"},
 };

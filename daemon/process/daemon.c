@@ -117,7 +117,7 @@ static int open_all(struct daemon *daemon, struct err *err)
     if (rc == 0)
         rc = daemon_set_log(daemon, daemon->config, err);
     if (rc == 0)
-        rc = daemon_wait_open(&daemon->wait, err);
+        rc = daemon_wait_open(daemon->options->host, &daemon->wait, err);
     if (rc == 0)
         rc = wake_open(&daemon->wake, err);
     if (rc == 0 && barriers_new(&daemon->barriers) != 0)
@@ -139,6 +139,8 @@ static void tell_ready(struct daemon *daemon)
              daemon->config->folder_count, daemon->config->folder_count == 1 ? "" : "s",
              daemon->config->upload_count, daemon->config->upload_count == 1 ? "" : "s",
              daemon->config->daemon.state_dir);
+    if (daemon->options->host)
+        daemon->options->host->ready(daemon->config);
     if (daemon->options->ready_fd < 0)
         return;
     /* `spoor start` may have been killed meanwhile; the daemon is wanted all the same. */
@@ -188,6 +190,8 @@ static void leave_behind(struct daemon *daemon)
     control_close(daemon->control);
     log_error("stopped; process %d ends when the file system answers", (int)getpid());
     (void)close(daemon->lock_fd); /* frees the lock: `spoor stop` returns */
+    if (daemon->options->host)
+        daemon->options->host->cut_off();
     _exit(EXIT_LEFT);
 }
 
@@ -197,6 +201,8 @@ static void close_all(struct daemon *daemon)
 
     if (daemon->engine) {
         log_info("stopping");
+        if (daemon->options->host)
+            daemon->options->host->stopping(daemon->stopping && daemon->fatal.code == 0);
         daemon_wait_arm_exit(daemon->wait);
         engine_stop(daemon->engine);
     }

@@ -14,16 +14,24 @@ struct err;
 #define DAEMON_LOG      "spoor.log" /* there too, when in the background and nothing else is set */
 #define DAEMON_READY    'R'         /* the byte written to ready_fd */
 
+/* Who is told how it goes, where a manager of services runs the daemon. */
+struct daemon_host {
+    void (*ready)(const struct config *config); /* everything runs */
+    void (*stopping)(bool asked);               /* the stop begins; not asked: it failed */
+    void (*cut_off)(void); /* a stop that hangs ends the process now; from any thread */
+};
+
 struct daemon_options {
     int ready_fd;    /* -1, or a pipe: one byte is written when everything runs (spoor start); it is
                         closed then */
     bool background; /* the log never goes to stderr, which is pointed at the log file */
+    const struct daemon_host *host; /* NULL: nobody */
 };
 
 /* Takes the state directory's lock, runs until SIGTERM, SIGINT or a control "stop". 0 after a
  * clean stop. ERR_BUSY: another instance holds the state directory (its process id in the text).
  * Takes over `config`, which a reload may replace, and frees it. The only thread of its process
- * calls it, once. */
+ * that does anything calls it, once. */
 int daemon_run(const struct daemon_options *options, struct config *config, struct err *err);
 
 /* The file the log goes to, appended; nothing when that is stderr. */

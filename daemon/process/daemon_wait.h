@@ -5,6 +5,7 @@
 #define SPOOR_DAEMON_WAIT_H
 
 struct control;
+struct daemon_host;
 struct daemon_wait;
 struct err;
 struct wake;
@@ -12,8 +13,9 @@ struct wake;
 enum daemon_asked { DAEMON_ASKED_STOP = 1, DAEMON_ASKED_RELOAD = 2 };
 
 /* From here on a signal no longer ends the process, it is waited for. Before any thread is made;
- * once in a process. */
-int daemon_wait_open(struct daemon_wait **out, struct err *err);
+ * once in a process. With a `host` (NULL allowed; it must live as long) that one asks, not a
+ * console, and is told when a stop is cut off. */
+int daemon_wait_open(const struct daemon_host *host, struct daemon_wait **out, struct err *err);
 /* NULL allowed. */
 void daemon_wait_close(struct daemon_wait *wait);
 

@@ -56,9 +56,10 @@ static int open_signals(struct daemon_wait *wait, struct err *err)
     return 0;
 }
 
-int daemon_wait_open(struct daemon_wait **out, struct err *err)
+int daemon_wait_open(const struct daemon_host *host, struct daemon_wait **out, struct err *err)
 {
     struct daemon_wait *wait = calloc(1, sizeof *wait);
+    (void)host; /* systemd asks by signals, as everybody does */
     int rc = wait ? open_signals(wait, err) : err_set(err, ERR_NOMEM, 0, "no memory for signals");
 
     if (rc != 0)

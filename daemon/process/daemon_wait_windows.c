@@ -4,8 +4,10 @@
  * Windows tells of Ctrl-C, of the console's closing, of logoff and shutdown by a thread that it
  * starts for it in the process (HandlerRoutine, consoleapi). That thread leaves a flag and sets an
  * event. After the last three the process ends as soon as the handler returns, so it waits for the
- * daemon, as long as the system lets it. There is no SIGHUP: a reload comes by the control pipe. */
-#include "daemon_wait.h"
+ * daemon, as long as the system lets it. There is no SIGHUP: a reload comes by the control pipe, to
+ * a service also from its manager. A service listens to no console: Windows tells it there of every
+ * user's logoff. */
+#include "daemon_wait_windows.h"
 
 #include "control_windows.h"
 #include "daemon.h"
@@ -16,9 +18,11 @@
 #define EXIT_FORCED 130 /* as after SIGINT on other systems */
 
 struct daemon_wait {
-    HANDLE asked; /* event: told to stop */
-    HANDLE ended; /* event, reset by hand: the daemon is through */
-    bool exiting; /* atomic: nobody waits any more */
+    HANDLE asked;  /* event: told to stop */
+    HANDLE ended;  /* event, reset by hand: the daemon is through */
+    bool exiting;  /* atomic: nobody waits any more */
+    unsigned bits; /* atomic: what was asked, of enum daemon_asked */
+    const struct daemon_host *host;
 };
 
 /* The system's handler is given no context, so that this one is found by name. Never freed: a
@@ -33,6 +37,14 @@ static void say(const char *text, size_t len)
     (void)WriteFile(GetStdHandle(STD_ERROR_HANDLE), text, (DWORD)len, &n, NULL);
 }
 
+void daemon_wait_ask(unsigned asked)
+{
+    (void)__atomic_fetch_or(&the_wait.bits, asked, __ATOMIC_RELEASE);
+    HANDLE event = __atomic_load_n(&the_wait.asked, __ATOMIC_ACQUIRE);
+    if (event)
+        (void)SetEvent(event); /* fails for a bad handle only */
+}
+
 static BOOL WINAPI on_console(DWORD kind)
 {
     static const char twice[] = "spoor: interrupted twice: stopped at once\n";
@@ -42,21 +54,24 @@ static BOOL WINAPI on_console(DWORD kind)
         say(twice, sizeof twice - 1);
         (void)TerminateProcess(GetCurrentProcess(), EXIT_FORCED); /* does not return */
     }
-    (void)SetEvent(the_wait.asked); /* fails for a bad handle only */
+    daemon_wait_ask(DAEMON_ASKED_STOP);
     if (!person)
         (void)WaitForSingleObject(the_wait.ended, DAEMON_FORCE_MS); /* whichever comes first */
     return TRUE;
 }
 
-int daemon_wait_open(struct daemon_wait **out, struct err *err)
+int daemon_wait_open(const struct daemon_host *host, struct daemon_wait **out, struct err *err)
 {
     struct daemon_wait *wait = &the_wait;
+    HANDLE asked = CreateEventW(NULL, FALSE, TRUE, NULL); /* set: there may be bits already */
 
-    wait->asked = CreateEventW(NULL, FALSE, FALSE, NULL);
+    wait->host = host;
     wait->ended = CreateEventW(NULL, TRUE, FALSE, NULL);
+    if (!asked || !wait->ended)
+        return err_native(err, GetLastError(), "cannot make an event");
+    __atomic_store_n(&wait->asked, asked, __ATOMIC_RELEASE);
     /* The first call undoes an "ignore Ctrl-C" that was inherited: whoever sends one means it. */
-    if (!wait->asked || !wait->ended || !SetConsoleCtrlHandler(NULL, FALSE) ||
-        !SetConsoleCtrlHandler(on_console, TRUE))
+    if (!host && (!SetConsoleCtrlHandler(NULL, FALSE) || !SetConsoleCtrlHandler(on_console, TRUE)))
         return err_native(err, GetLastError(), "cannot listen for Ctrl-C");
     *out = wait;
     return 0;
@@ -78,7 +93,7 @@ int daemon_wait_sleep(struct daemon_wait *wait, struct wake *wake, struct contro
     if (first == WAIT_FAILED)
         return err_native(err, GetLastError(), "cannot wait for events");
     /* The wait has reset what it returned for; what else is set ends the next one. */
-    *asked = first == WAIT_OBJECT_0 ? DAEMON_ASKED_STOP : 0;
+    *asked = __atomic_exchange_n(&wait->bits, 0, __ATOMIC_ACQUIRE);
     (void)wake_clear(wake); /* whether or not: the caller looks at the state itself */
     return 0;
 }
@@ -98,6 +113,8 @@ static void CALLBACK end_by_force(void *ctx, BOOLEAN timed_out)
     (void)ctx;
     (void)timed_out; /* always */
     say(hung, sizeof hung - 1);
+    if (the_wait.host)
+        the_wait.host->cut_off();
     (void)TerminateProcess(GetCurrentProcess(), EXIT_FORCED); /* does not return */
 }
 

@@ -56,7 +56,13 @@ static void test_defaults(void **state)
     (void)state;
     assert_true(SetEnvironmentVariableW(L"LOCALAPPDATA", L"C:\\users\\\x00e4nn\\AppData\\Local"));
     assert_true(SetEnvironmentVariableW(L"PROGRAMDATA", L"C:\\ProgramData"));
-    assert_int_equal(config_default_state_dir(&dir, &err), 0);
+    assert_int_equal(config_default_state_dir("C:/x.conf", &dir, &err), 0);
+    assert_string_equal(dir, "C:/users/\xc3\xa4nn/AppData/Local/Spoor/state");
+    free(dir);
+    assert_int_equal(config_default_state_dir("c:/programdata/Spoor/x.conf", &dir, &err), 0);
+    assert_string_equal(dir, "C:/ProgramData/Spoor/state");
+    free(dir);
+    assert_int_equal(config_default_state_dir("C:/ProgramDatas/x.conf", &dir, &err), 0);
     assert_string_equal(dir, "C:/users/\xc3\xa4nn/AppData/Local/Spoor/state");
     free(dir);
     buf_init(&paths, 4096);
@@ -65,7 +71,11 @@ static void test_defaults(void **state)
                                     "C:/ProgramData/Spoor/spoor.conf\n");
     buf_deinit(&paths);
     assert_true(SetEnvironmentVariableW(L"LOCALAPPDATA", L"relative"));
-    assert_int_equal(config_default_state_dir(&dir, &err), ERR_INVALID);
+    assert_int_equal(config_default_state_dir("C:/x.conf", &dir, &err), 0);
+    assert_string_equal(dir, "C:/ProgramData/Spoor/state");
+    free(dir);
+    assert_true(SetEnvironmentVariableW(L"PROGRAMDATA", NULL));
+    assert_int_equal(config_default_state_dir("C:/x.conf", &dir, &err), ERR_INVALID);
     assert_non_null(strstr(err.text, "LOCALAPPDATA"));
 }
 
