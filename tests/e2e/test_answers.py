@@ -9,7 +9,6 @@ import time
 import middle
 import spoor
 
-LIMIT_S = 60
 RETRY_MAX_S = 1.5
 PORTAL = b"<html><head><title>Airport</title></head><body>Please <b>agree</b> to our terms</body></html>"
 AGAIN = {408, 409, 425, 429} | set(range(500, 600)) - {501}
@@ -83,20 +82,16 @@ class Answers(spoor.Case):
             self.middle.check_order()
         super().tearDown()
 
-    def upload(self):
-        return [line for line in self.s.objects("status") if line["record"] == "upload"][0]
-
     def seen(self, word, state, status=None):
         """`status` comes to say it, and between two tries that state and no other."""
-        limit = time.monotonic() + LIMIT_S
-        while time.monotonic() < limit:
-            upload = self.upload()
-            if word in (upload.get("error") or "") and upload["state"] != "sending" and \
-                    (status is None or upload.get("http_status") == status):
-                self.assertEqual(upload["state"], state, upload)
-                return upload
-            time.sleep(0.02)  # the next try tells
-        raise AssertionError("%r is not what is said: %s" % (word, upload))
+        def said():
+            upload = self.s.upload()
+            return upload if word in (upload.get("error") or "") and upload["state"] != "sending" and \
+                status in (None, upload.get("http_status")) else None
+
+        upload = spoor.until(said, lambda: "%r: %s" % (word, self.s.upload()))
+        self.assertEqual(upload["state"], state, upload)
+        return upload
 
     # ---- connections ----
 
@@ -263,7 +258,7 @@ class Answers(spoor.Case):
             self.middle.script = None
             self.s.sync(uploaded=True)
             self.arrived()
-            self.assertFalse(self.upload().get("error"))
+            self.assertFalse(self.s.upload().get("error"))
 
     def test_retry_after(self):
         self.begin(retry_max="%dms" % (RETRY_MAX_S * 1000))

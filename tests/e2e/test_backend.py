@@ -30,7 +30,7 @@ def capabilities(pid, which="CapEff"):
 
 
 def backend(s):
-    return next(item for item in s.objects("status") if item["record"] == "folder")["backend"]
+    return s.status("folder")["backend"]
 
 
 def links_outside(case, s):

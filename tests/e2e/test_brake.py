@@ -5,7 +5,6 @@ import os
 import shutil
 import subprocess
 import sys
-import time
 import unittest
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
@@ -13,7 +12,6 @@ import spoor
 from spoor import scaled
 
 COUNT = 50
-LIMIT_S = 60
 
 
 class Brake(spoor.Case):
@@ -34,15 +32,8 @@ class Brake(spoor.Case):
         self.full = len(s.server_tree())
         return s
 
-    def upload(self, s):
-        return [line for line in s.objects("status") if line["record"] == "upload"][0]
-
     def wait_held(self, s):
-        limit = time.monotonic() + LIMIT_S
-        while self.upload(s)["state"] != "held" and time.monotonic() < limit:
-            time.sleep(0.02)  # the delivery goes on by itself
-        self.assertEqual(self.upload(s)["state"], "held")
-        self.assertIn("spoor hold release", self.upload(s)["error"])
+        s.wait_upload("held", "spoor hold release")
 
     def check_kept(self, s):
         self.assertGreaterEqual(len(s.server_tree()), self.full - COUNT)
@@ -132,7 +123,7 @@ class Brake(spoor.Case):
         for f in range(30):
             os.unlink("%s/photos/d0/f%d" % (s.folder, f))
         s.check()
-        self.assertEqual(self.upload(s)["state"], "idle")
+        self.assertEqual(s.upload()["state"], "idle")
 
     def test_many_deletes_of_a_large_folder_go(self):
         """More than brake_count, but few of what is there."""
@@ -140,7 +131,7 @@ class Brake(spoor.Case):
         for f in range(3):
             shutil.rmtree("%s/photos/d%d" % (s.folder, f))
         s.check()
-        self.assertEqual(self.upload(s)["state"], "idle")
+        self.assertEqual(s.upload()["state"], "idle")
 
     def test_what_came_and_went_does_not_count(self):
         # The first of it may be in the batch that was formed when the server had just gone.

@@ -171,8 +171,7 @@ class ChaosTest(spoor.Case):
         chaos.settle()
         s.check()
         fresh, again = between.check_order()
-        applied = [item for item in s.objects("status") if item["record"] == "upload"][0]
-        self.assertEqual(applied["acked"], s.last_seq())
+        self.assertEqual(s.upload()["acked"], s.last_seq())
         for deed, percent in Chaos.DEEDS:
             if wanted * percent >= 2000:
                 self.assertGreater(chaos.counts[deed], 0, deed)

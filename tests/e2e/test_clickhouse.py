@@ -8,7 +8,6 @@ import json
 import os
 import re
 import shutil
-import signal
 import subprocess
 import sys
 import time
@@ -165,17 +164,6 @@ class Engine(spoor.Case):
 
     # ---- what is there ----
 
-    def upload(self):
-        return [line for line in self.s.objects("status") if line["record"] == "upload" and
-                line["upload"] == "clickhouse"][0]
-
-    def wait_state(self, state):
-        limit = time.monotonic() + LIMIT_S
-        while self.upload()["state"] != state and time.monotonic() < limit:
-            time.sleep(0.02)  # the next try tells
-        self.assertEqual(self.upload()["state"], state)
-        return self.upload()
-
     COLUMNS = ("epoch", "snapshot", "seq", "size", "id", "other", "entries", "partial", "replaced",
                "ignored", "kind", "type", "folder", "path", "path_b64", "from", "from_b64",
                "target", "target_b64", "mtime", "mode", "state", "reason")
@@ -257,9 +245,7 @@ class Engine(spoor.Case):
             for i in range(30):
                 spoor.write("%s/%d-%d" % (self.s.folder, round, i))
             self.assertTrue(self.way.wait(lambda way: len(way.requests) > count))
-            limit = time.monotonic() + LIMIT_S
-            while self.count(server) == 0 and time.monotonic() < limit:
-                time.sleep(0.01)  # the request came, its rows follow
+            spoor.until(lambda: self.count(server), "the rows of the request that came")
             self.s.kill9()
             self.way.let_go()
             self.s.daemon_start()
@@ -274,8 +260,7 @@ class Engine(spoor.Case):
         self.upload_by("The upload")
         self.s.start()
         spoor.write(self.s.folder + "/file")
-        upload = self.wait_state("paused")
-        self.assertEqual(upload["http_status"], 404)
+        self.s.wait_upload("paused", status=404, upload="clickhouse")
         server.ask(self.block("The table", "sql"))
         self.s.sync(uploaded=True)
         self.assert_has(server)
@@ -293,7 +278,7 @@ class Engine(spoor.Case):
             self.s.sync(uploaded=True)
             self.assert_has(server)
         else:
-            self.assertEqual(self.wait_state("paused")["http_status"], 404)
+            self.s.wait_upload("paused", status=404, upload="clickhouse")
             self.assertIn("Unknown setting insert_deduplication_token", self.last_answer)
         request = self.way.requests[0]
         query = urllib.parse.parse_qs(urllib.parse.urlsplit(request.path).query)

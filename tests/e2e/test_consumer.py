@@ -60,12 +60,6 @@ class Consumer(spoor.Case):
 
         return end, lines
 
-    def wait(self, what, why):
-        limit = time.monotonic() + LIMIT_S
-        while not what():
-            self.assertLess(time.monotonic(), limit, why)
-            time.sleep(0.01)  # another process goes on by itself
-
     def everything(self, s):
         """What every reader must see, with the daemon up or down."""
         last = s.last_seq()
@@ -111,7 +105,7 @@ class Consumer(spoor.Case):
         s.run("consumer", "add", "me")
         self.fill(s, 3)
         s.sync(uploaded=True)
-        record = [line for line in s.objects("status") if line["record"] == "reader"][0]
+        record = s.status("reader")
         self.assertEqual((record["consumer"], record["acked"], record["pending"]), ("me", 0, 3))
         self.assertRegex(s.run("status").decode(), r"me +reader · acknowledged 0 · 3 pending · heard")
         self.assertRegex(s.run("consumer", "list").decode(), r"(?m)^me +reader of docs  ack")
@@ -127,7 +121,7 @@ class Consumer(spoor.Case):
             acked = self.listed(s)["acked"]
             end, lines = self.follow(s, "--ack")
             wanted = self.random.randrange(1, 140)
-            self.wait(lambda: len(lines) >= wanted, "the reader gave %d lines" % len(lines))
+            spoor.until(lambda: len(lines) >= wanted, lambda: "the reader gave %d lines" % len(lines))
             time.sleep(self.random.random() * 0.05)  # a random moment is the test
             got = self.seqs(end())
             self.assertEqual(got, list(range(acked + 1, acked + 1 + len(got))))
@@ -153,11 +147,11 @@ class Consumer(spoor.Case):
         for part in "abc":
             self.fill(s, 5, part)
             s.sync()
-            self.wait(lambda: len(lines) == s.last_seq(), "the reader stands still")
+            spoor.until(lambda: len(lines) == s.last_seq(), "the reader to have all rows")
             s.stop()
             s.daemon_start()
             s.sync()
-        self.wait(lambda: self.listed(s)["pending"] == 0, "not acknowledged")
+        spoor.until(lambda: self.listed(s)["pending"] == 0, "all to be acknowledged")
         self.assertEqual(self.seqs(end()), list(range(1, s.last_seq() + 1)))
 
     def test_pipe_whose_reader_goes_away(self):
@@ -226,10 +220,7 @@ class Consumer(spoor.Case):
         s.write_config = lambda: None
         s.daemon_start()
         s.sync()
-        upload = [line for line in s.objects("status") if line["record"] == "upload"][0]
-        self.wait(lambda: "name" in [line for line in s.objects("status")
-                                     if line["record"] == "upload"][0].get("error", ""),
-                  "nothing is said: %r" % upload)
+        spoor.until(lambda: "name" in s.upload().get("error", ""), lambda: str(s.upload()))
         self.assertEqual(self.seqs(self.read(s, "--ack")), list(range(1, s.last_seq() + 1)))
         s.run("consumer", "remove", "me")
         s.check()

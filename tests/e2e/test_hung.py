@@ -36,14 +36,7 @@ class Two(spoor.Case):
         self.addCleanup(self.fuse.tell, hang=[], failing={})
 
     def status(self, name):
-        return next(item for item in self.s.objects("status")
-                    if item["record"] == "folder" and item["folder"] == name)
-
-    def until(self, what, done):
-        """Asks again until it is so; each question is a command that takes its time."""
-        end = time.monotonic() + 30
-        while not done():
-            self.assertLess(time.monotonic(), end, "in vain waited for: " + what)
+        return self.s.status("folder", folder=name)
 
     def rows(self, name, since):
         return self.s.objects("log", "--folder", name, "--since", str(since))
@@ -71,10 +64,13 @@ class Two(spoor.Case):
         self.assertEqual(self.rows("docs", self.last("docs"))[0]["path"], name)
         self.assertLess(time.monotonic() - began, 20)
 
+    def wait_hung(self):
+        spoor.until(lambda: self.status("far").get("hung_ms", 0) > 0, "the folder to be called hung")
+
     def hang(self, ops=tuple(EVERYTHING)):
         """Hangs, and waits until that is seen."""
         self.fuse.tell(hang=list(ops))
-        self.until("the folder to be called hung", lambda: self.status("far").get("hung_ms", 0) > 0)
+        self.wait_hung()
 
 
 class Hung(Two):
@@ -124,8 +120,7 @@ class Hung(Two):
                 s.stop()
                 self.fuse.tell(hang=ops)
                 s.start()
-                self.until("the folder to be called hung",
-                           lambda: self.status("far").get("hung_ms", 0) > 0)
+                self.wait_hung()
                 self.other_goes_on()
                 self.fuse.tell(hang=[])
                 self.check()
@@ -174,14 +169,14 @@ class Hung(Two):
         s.settings["settle"] = "70ms"
         s.write_config()
         s.daemon.process.send_signal(signal.SIGHUP)
-        self.until("the reload to be refused",
-                   lambda: any("reload" in line and "far" in line for line in s.daemon.lines))
+        spoor.until(lambda: any("reload" in line and "far" in line for line in s.daemon.lines),
+                    "the reload to be refused")
         self.other_goes_on()
         self.fuse.tell(hang=[])
         self.check()
         s.daemon.process.send_signal(signal.SIGHUP)
-        self.until("the reload", lambda: any("the new configuration runs" in line
-                                             for line in s.daemon.lines))
+        spoor.until(lambda: any("the new configuration runs" in line for line in s.daemon.lines),
+                    "the reload")
         self.check()
 
 

@@ -12,10 +12,6 @@ import spoor
 from spoor import scaled, write
 
 
-def folder_status(s):
-    return next(item for item in s.objects("status") if item["record"] == "folder")
-
-
 class Weak(spoor.Case):
     def grown(self, s):
         mutator = spoor.Mutator(s.folder, self.random)
@@ -27,7 +23,7 @@ class Weak(spoor.Case):
             write(os.path.join(s.folder, path, "file"), path)
         s.start()
         s.check()
-        self.assertEqual(folder_status(s)["identity"], "weak")
+        self.assertEqual(s.status("folder")["identity"], "weak")
         self.assertIn("identity weak", s.run("status").decode())
         return mutator
 
@@ -143,7 +139,7 @@ class Weak(spoor.Case):
             write(os.path.join(directory, "file %d" % i), "x" * i)
         s.start()
         s.check()
-        self.assertEqual(folder_status(s)["identity"], "weak")
+        self.assertEqual(s.status("folder")["identity"], "weak")
         last = s.last_seq()
         s.stop()
         subprocess.run(["umount", s.folder], check=True)
@@ -168,7 +164,7 @@ class Weak(spoor.Case):
         os.rmdir(os.path.join(s.folder, "lost+found"))
         s.start()
         s.check()
-        self.assertEqual(folder_status(s)["identity"], "strong")
+        self.assertEqual(s.status("folder")["identity"], "strong")
         device, last = os.stat(s.folder).st_dev, s.last_seq()
         s.stop()
         for at in (s.folder, other):

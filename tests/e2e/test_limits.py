@@ -17,10 +17,6 @@ NAMESPACE = ["unshare", "--user", "--map-root-user", "sh", "-c",
              "echo %d > /proc/sys/user/max_inotify_watches && exec \"$@\"" % WATCHES, "sh"]
 
 
-def folder_status(s):
-    return [item for item in s.objects("status") if item["record"] == "folder"][0]
-
-
 class Unreadable(spoor.Case):
     def setUp(self):
         super().setUp()
@@ -55,7 +51,7 @@ class Unreadable(spoor.Case):
         s.start()
         s.sync()
         self.assertEqual([row["kind"] for row in s.rows(before + 1)], ["attrib"])
-        status = folder_status(s)
+        status = s.status("folder")
         self.assertGreater(status["unreadable_dirs"] + status["unknown_names"], 0)
         self.assertIn("secret", status["trouble"])
         text = s.run("verify", code=1).decode()
@@ -103,7 +99,7 @@ class WatchLimit(spoor.Case):
             write(os.path.join(s.folder, "d%d" % i, "e", "f"), "x")
         s.start(wrap=NAMESPACE)
         s.check()
-        status = folder_status(s)
+        status = s.status("folder")
         self.assertGreater(status["unwatched_dirs"], WATCHES)
         self.assertLessEqual(status["watches"], WATCHES)
         self.assertIn("max_user_watches", "\n".join(s.daemon.lines) + status.get("error", "") +
@@ -145,7 +141,7 @@ class RootLost(spoor.Case):
         os.rename(s.folder, away)
         s.run("sync", "--timeout", "10s", code=1)
         self.assertEqual([row for row in s.rows(last + 1) if row["kind"] != "gap"], [])
-        self.assertNotEqual(folder_status(s)["state"], "watching")
+        self.assertNotEqual(s.status("folder")["state"], "watching")
         write(os.path.join(away, "d", "g"), "new")
         os.rename(away, s.folder)
         s.stop()

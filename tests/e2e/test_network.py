@@ -50,6 +50,11 @@ TLS_SERVER = """
 """
 
 
+def listens(port):
+    with socket.socket() as client:
+        return client.connect_ex(("127.0.0.1", port)) == 0
+
+
 def free_port():
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -145,13 +150,8 @@ class Network(spoor.Case):
         self.nginx = subprocess.Popen([NGINX, "-p", self.top, "-e", self.top + "/nginx.log", "-c",
                                        self.top + "/nginx.conf"], stdin=subprocess.DEVNULL,
                                       stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        ready = time.monotonic() + LIMIT_S
-        while listen is None and time.monotonic() < ready:
-            try:
-                socket.create_connection(("127.0.0.1", port)).close()
-                break
-            except ConnectionRefusedError:
-                time.sleep(0.01)  # nothing tells when nginx listens
+        if listen is None:
+            spoor.until(lambda: listens(port), "nginx to listen")
         return "https://localhost:%d" % port
 
     def begin(self, url, lines):
@@ -164,20 +164,13 @@ class Network(spoor.Case):
     def ca_line(self, name="ca"):
         return "ca_file = %s/%s.pem\n" % (self.top, name)
 
-    def upload(self):
-        return [line for line in self.s.objects("status") if line["record"] == "upload"][0]
-
     def delivered(self):
         self.s.check()
 
     def refused(self, word):
         """The upload says why, in which `word` stands, and the collector got nothing."""
-        limit = time.monotonic() + LIMIT_S
-        error = ""
-        while word.lower() not in error.lower() and time.monotonic() < limit:
-            error = self.upload().get("error") or ""
-            time.sleep(0.02)  # the next try tells
-        self.assertIn(word.lower(), error.lower())
+        spoor.until(lambda: word.lower() in (self.s.upload().get("error") or "").lower(),
+                    lambda: "%r: %s" % (word, self.s.upload()))
         self.assertEqual(self.posts("200"), [])
         self.assertEqual(self.s.store_files(), [])
 
@@ -249,10 +242,7 @@ class Network(spoor.Case):
         write(self.top + "/users", "ann:%s\n" % hashed)
         write(self.s.folder + "/second", "x")
         self.s.sync()
-        limit = time.monotonic() + LIMIT_S
-        while self.upload().get("http_status") != 401 and time.monotonic() < limit:
-            time.sleep(0.02)  # the next try tells
-        self.assertEqual(self.upload()["http_status"], 401)
+        spoor.until(lambda: self.s.upload().get("http_status") == 401, lambda: str(self.s.upload()))
         write(self.top + "/password", "another one\n", 0o600)
         self.delivered()
         self.assertNotIn("sesame", self.s.daemon.text())
@@ -312,7 +302,7 @@ class Network(spoor.Case):
         span = "%02d:00-%02d:00" % ((now.tm_hour + 2) % 24, (now.tm_hour + 3) % 24)
         self.begin(self.serve(), self.ca_line() + "active_hours = %s\n" % span)
         self.s.run("sync", "--uploaded", "--timeout", "500ms", code=4)
-        self.assertEqual(self.upload()["state"], "waiting")
+        self.assertEqual(self.s.upload()["state"], "waiting")
         self.assertEqual(self.posts(), [])
         self.s.stop()
         span = "%02d:00-%02d:00" % ((now.tm_hour - 1) % 24, (now.tm_hour + 2) % 24)
@@ -327,7 +317,7 @@ class Network(spoor.Case):
         began = time.monotonic()
         self.begin(self.serve(), self.ca_line() + "bandwidth = 128KiB\ncompression = 0\n")
         self.delivered()
-        sent = self.upload()["sent_bytes"]
+        sent = self.s.upload()["sent_bytes"]
         self.assertGreater(sent, 512 << 10)
         self.assertGreater(time.monotonic() - began, 0.7 * sent / (128 << 10))
 

@@ -51,9 +51,9 @@ class Overflow(spoor.Case):
             spoor.write(os.path.join(s.folder, "old", "f%d" % i), b"x")
         s.start()
         s.check()
-        watched_by = next(item for item in s.objects("status") if item["record"] == "folder")
-        if watched_by["backend"] != backend:
-            self.skipTest("watched by " + watched_by["backend"])
+        watched_by = s.status("folder")["backend"]
+        if watched_by != backend:
+            self.skipTest("watched by " + watched_by)
         last = s.last_seq()
         self.overflow(s, backend, names)
         for i in range(50):

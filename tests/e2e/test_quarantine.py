@@ -7,12 +7,9 @@ import json
 import os
 import sys
 import threading
-import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import spoor
-
-LIMIT_S = 60
 
 
 class Server(http.server.ThreadingHTTPServer):
@@ -94,14 +91,8 @@ class Quarantine(spoor.Case):
                 pass
         s.sync()
 
-    def upload(self, s):
-        return [line for line in s.objects("status") if line["record"] == "upload"][0]
-
     def wait(self, s, question, what):
-        limit = time.monotonic() + LIMIT_S
-        while not question() and time.monotonic() < limit:
-            time.sleep(0.02)  # the delivery goes on by itself
-        self.assertTrue(question(), "%s: %s" % (what, self.upload(s)))
+        spoor.until(question, lambda: "%s: %s" % (what, s.upload()))
 
     def paths(self):
         """Of all rows that came, each once: a log is delivered at least once, and a file that is looked
@@ -143,9 +134,9 @@ class Quarantine(spoor.Case):
         self.server.refuses = lambda row: True
         self.server.status = 400
         self.write(s, *["f%02d" % i for i in range(40)])
-        self.wait(s, lambda: self.upload(s)["state"] == "paused", "paused")
+        s.wait_upload("paused")
         self.assertLessEqual(len(s.objects("quarantine", "list")), 2)
-        self.assertIn("refuses everything", self.upload(s)["error"])
+        self.assertIn("refuses everything", s.upload()["error"])
         self.assertEqual(self.server.rows, [])
         # It was the server: once it is mended all goes out, what was set aside too.
         self.server.refuses = lambda row: False
@@ -172,9 +163,7 @@ class Quarantine(spoor.Case):
         self.write(s, *["a%02d" % i for i in range(20)])
         s.sync(uploaded=True)
         self.write(s, *["b%02d" % i for i in range(20)], "bad", *["c%02d" % i for i in range(20)])
-        self.wait(s, lambda: self.upload(s)["state"] == "paused" and
-                  "'bad'" in (self.upload(s)["error"] or ""), "paused at the row")
-        error = self.upload(s)["error"]
+        error = s.wait_upload("paused", "'bad'")["error"]
         self.assertIn("I do not like bad", error)
         self.assertIn("spoor resync", error)
         seqs = [row["seq"] for row in self.server.rows]

@@ -50,7 +50,7 @@ class Resync(spoor.Case):
         disk = spoor.walk(s.folder)
         spoor.same(s.tree(), disk, "journal", "disk")
         spoor.same(s.server_tree(), disk, "server", "disk")
-        upload = [item for item in s.objects("status") if item["record"] == "upload"][0]
+        upload = s.upload()
         self.assertNotIn("error", {key for key, value in upload.items() if value})
 
     def goes_on(self, s=None):

@@ -30,10 +30,7 @@ class Root(spoor.Case):
         return [row["kind"] for row in self.s.rows(self.last + 1)]
 
     def state(self):
-        for record in self.s.objects("status"):
-            if record["record"] == "folder":
-                return record["state"]
-        return None
+        return self.s.status("folder")["state"]
 
     def lose(self):
         """Moves the folder away; a sync says that it cannot be, once the daemon has looked."""

@@ -26,9 +26,6 @@ class Rules(spoor.Case):
         self.assertEqual(sorted(found), sorted(rows))
         return self.s.rows(last + 1)
 
-    def status(self):
-        return next(item for item in self.s.objects("status") if item["record"] == "folder")
-
     def test_covered(self):
         """A mount over a directory raises no event; what it hides is frozen, not deleted."""
         if os.geteuid() != 0:
@@ -54,7 +51,7 @@ class Rules(spoor.Case):
                 s.stop()
                 s.start()
                 s.sync()
-        status = self.status()
+        status = self.s.status("folder")
         self.assertGreater(status["unknown_names"] + status["unreadable_dirs"], 0)
         self.assertIn("another file system is mounted there", status["trouble"])
         subprocess.run(["umount", self.at("d")], check=True)

@@ -52,10 +52,6 @@ class Uploads(spoor.Case):
         self.sections.append(SECTION.format(name=name, url=url, lines=lines, format=format))
         self.s.settings["upload_lines"] = "".join(self.sections)
 
-    def upload(self, name, folder="docs"):
-        return [line for line in self.s.objects("status") if line["record"] == "upload" and
-                line["upload"] == name and line["folder"] == folder][0]
-
     def rows(self, folder="docs"):
         return self.s.objects("log", "--folder", folder, "--since", "1")
 
@@ -143,13 +139,13 @@ class Uploads(spoor.Case):
                 lambda one: wanted <= {(row["folder"], row["seq"]) for row in one.rows()}),
                 "round %d" % round)
         for folder in ("docs", "pictures"):  # the collector, too
-            while self.upload("main", folder)["pending"]:
+            while self.s.upload(upload="main", folder=folder)["pending"]:
                 self.s.sync()
             self.s.run("verify", "--server", "--folder", folder)
         self.assertEqual(len(silent.requests), 1)
         self.assertEqual(silent.taken + unwell.taken + stranger.taken, [])
-        self.assertEqual(self.upload("stranger")["state"], "paused")
-        self.assertEqual(self.upload("stranger")["http_status"], 401)
+        self.assertEqual(self.s.upload(upload="stranger")["state"], "paused")
+        self.assertEqual(self.s.upload(upload="stranger")["http_status"], 401)
         # A stop does not wait for the silent one, and all get what they missed.
         self.s.stop()
         for one in (silent, unwell, stranger):
@@ -174,7 +170,7 @@ class Uploads(spoor.Case):
         touch(self.s.folder, *names)
         self.s.sync(uploaded=True)
         self.assertEqual(log.requests, [])
-        self.assertEqual(self.upload("log")["acked"], self.s.objects(
+        self.assertEqual(self.s.upload(upload="log")["acked"], self.s.objects(
             "log", "--folder", "docs", "-n", "1")[0]["seq"])
         for name in names[:100]:
             os.unlink(os.path.join(self.s.folder, name))

@@ -14,7 +14,6 @@ import struct
 import subprocess
 import sys
 import tempfile
-import time
 import unittest
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -26,8 +25,6 @@ N_MAX = 100000  # no workload here has as many calls
 
 FS_IOC_SHUTDOWN = 0x8004587D  # _IOR('X', 125, __u32): ext4.h, xfs_fs.h
 SHUTDOWN_NO_LOG_FLUSH = 2
-
-WAIT_LIMIT_S = 100
 
 
 def rounds(sampled, all_of_them):
@@ -67,14 +64,6 @@ def need_strace():
                            stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
     if probe.returncode:
         raise unittest.SkipTest("strace cannot trace: " + probe.stderr.decode().strip()[-200:])
-
-
-def until(done, what):
-    """Asks again until the answer is yes; each question is a command that takes its time."""
-    end = time.monotonic() + WAIT_LIMIT_S
-    while not done():
-        if time.monotonic() > end:
-            raise AssertionError("in vain waited for: " + what)
 
 
 class Volume:
@@ -186,14 +175,6 @@ def journal(s, suffix=""):
     return os.path.join(state_dir(s), "docs", "journal.db" + suffix)
 
 
-def folder_status(s):
-    return [item for item in s.objects("status") if item["record"] == "folder"][0]
-
-
-def upload_status(s):
-    return [item for item in s.objects("status") if item["record"] == "upload"][0]
-
-
 def try_run(s, *arguments):
     """Runs a command that may fail; returns its exit code."""
     done = subprocess.run(s.command(*arguments), stdin=subprocess.DEVNULL,
@@ -209,7 +190,7 @@ def try_sync(s, *more):
 
 def wait_synced(s, *more):
     """Until it has recovered by itself."""
-    until(lambda: try_sync(s, *more) == 0, "a sync: " + getattr(s, "last_error", ""))
+    spoor.until(lambda: try_sync(s, *more) == 0, "a sync: " + getattr(s, "last_error", ""))
 
 
 def injection(call, what, n, log, paths=()):

@@ -61,7 +61,7 @@ class Damage(fault.Case):
         """After quiet: tree = disk, replica = tree, and nobody complains."""
         s = self.s
         fault.wait_synced(s, "--uploaded")
-        fault.until(lambda: fault.try_run(s, "verify", "--server") == 0,
+        spoor.until(lambda: fault.try_run(s, "verify", "--server") == 0,
                     "the server to be brought up to date: %s" % what)
         s.run("verify")
         disk = spoor.walk(s.folder)
@@ -84,7 +84,7 @@ class Damage(fault.Case):
         if not well:
             # Damage in rows that nobody had to read: whoever reads them tells the daemon.
             self.seen["told"] += 1
-            fault.until(lambda: self.lines("log", "--json")[1], "a new journal: %s" % what)
+            spoor.until(lambda: self.lines("log", "--json")[1], "a new journal: %s" % what)
             self.settled(what)
             rows, well = self.lines("log", "--json")
         self.assertTrue(well, what)

@@ -230,7 +230,7 @@ class Meanwhile(fault.Case):
                     thread.join()
             self.assertEqual(faults, [])
             s.check()
-            status = fault.folder_status(s)
+            status = s.status("folder")
             if status["backend"] == "inotify":
                 # The folder itself has one, too.
                 self.assertEqual(status["watches"], status["directories"] + 1)
@@ -279,7 +279,7 @@ class Meanwhile(fault.Case):
                 s.daemon.process.send_signal(signal.SIGCONT)
                 # The gap's opening row is committed just before its scan.
                 seen = s.last_seq()
-                fault.until(lambda: fault.folder_status(s)["gap_open"] or s.last_seq() > seen,
+                spoor.until(lambda: s.status("folder")["gap_open"] or s.last_seq() > seen,
                             "the gap to open")
             if turn == 1:  # and with the gap open the daemon dies
                 s.kill9()

@@ -29,7 +29,7 @@ class Full(fault.Case):
             volume.fill()
             mutator.steps(800)
             return fault.try_sync(s) != 0
-        fault.until(stuck, "a full disk to be noticed")
+        spoor.until(stuck, "a full disk to be noticed")
 
     def full_and_back(self, kind, mib, make=()):
         s, volume, mutator = self.journal(kind, mib, make)
@@ -39,7 +39,7 @@ class Full(fault.Case):
             self.exhaust(s, volume, mutator)
             said = "\n".join(s.daemon.lines)
             self.assertIn("free space on its disk", said)
-            status = fault.folder_status(s)
+            status = s.status("folder")
             self.assertNotEqual(status["state"], "watching")
             self.assertIn("free space", status["error"])
             if "1024" not in make:  # there a reader may be refused: see reserve.h

@@ -38,7 +38,7 @@ class Io(fault.Case):
                 fault.wait_synced(s, "--uploaded")
                 s.check()
             fired = fault.injected(log)
-            status = fault.folder_status(s)
+            status = s.status("folder")
             text = "\n".join(s.daemon.lines)
             told += "trying again" in text
             if then and fired and "trying again" in text:
@@ -122,7 +122,7 @@ class Io(fault.Case):
             # What failed is tried again when there is room.
             resource.prlimit(s.daemon.process.pid, resource.RLIMIT_NOFILE, (4096, 4096))
             fault.wait_synced(s)
-            fault.until(lambda: fault.try_run(s, "verify") == 0, "verify: " + s.last_error)
+            spoor.until(lambda: fault.try_run(s, "verify") == 0, "verify: " + s.last_error)
             # A directory whose turn has not come again is not watched yet; a start makes it so.
             s.stop()
             mutator.steps(10)

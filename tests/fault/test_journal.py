@@ -62,7 +62,7 @@ class Reader(fault.Case):
         stranger.execute("BEGIN")
         stranger.execute("SELECT count(*) FROM change").fetchone()
         turn = 0
-        while fault.folder_status(s)["wal_bytes"] <= WAL_LOUD_BYTES:
+        while s.status("folder")["wal_bytes"] <= WAL_LOUD_BYTES:
             turn += 1
             self.assertLess(turn, 200, "the log does not grow")
             self.touch(s, names, turn)
@@ -74,7 +74,7 @@ class Reader(fault.Case):
         for turn in (-1, -2, -3):  # a checkpoint of all of it, then the log begins anew
             self.touch(s, names, turn)
             s.sync()
-        self.assertLess(fault.folder_status(s)["wal_bytes"], WAL_LOUD_BYTES)
+        self.assertLess(s.status("folder")["wal_bytes"], WAL_LOUD_BYTES)
         self.assertNotIn("has grown", s.run("status").decode())
         s.check()
 
@@ -113,7 +113,7 @@ class FirstIndex(fault.Case):
         rows = s.rows(partial + 1)
         self.assertNotIn("delete", [row["kind"] for row in rows])
         self.assertEqual([row["path"] for row in rows if row["kind"] == "move"], ["moved-early"])
-        self.assertTrue(fault.folder_status(s)["indexed"])
+        self.assertTrue(s.status("folder")["indexed"])
         database = sqlite3.connect("file:%s?mode=ro" % fault.journal(s), uri=True)
         self.addCleanup(database.close)
         plan = database.execute("EXPLAIN QUERY PLAN SELECT * FROM entry WHERE ino=1").fetchall()

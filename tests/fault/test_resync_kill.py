@@ -55,7 +55,7 @@ class Resync(fault.Case):
     def complete(self, what):
         s = self.s
         fault.wait_synced(s, "--uploaded")
-        fault.until(lambda: fault.try_run(s, "verify", "--server") == 0, what)
+        spoor.until(lambda: fault.try_run(s, "verify", "--server") == 0, what)
         spoor.same(s.server_tree_of(self.journal), self.new, "server", "disk, " + what)
         s.stop()
         s.server_stop()
