@@ -2,6 +2,7 @@
  * service control manager calls; the rest asks that manager. Main thread. */
 #include "cli.h"
 
+#include "background.h"
 #include "buf.h"
 #include "clock.h"
 #include "config.h"
@@ -133,14 +134,42 @@ static int uninstall(const struct cli *cli)
     return code;
 }
 
+/* What keeps the daemon from starting can mostly be seen from here as well. */
+static void say_why_not(void)
+{
+    struct config *config = NULL;
+    struct err err = {0};
+    struct buf file;
+
+    buf_init(&file, PATH_MAX_BYTES);
+    service_forget_user();
+    int rc = servicectl_config(&file, &err);
+    if (rc == 0)
+        rc = config_load(file.data, &config, &err);
+    if (rc == 0)
+        rc = config_check_paths(config, NULL, &err);
+    if (rc == 0 && background_wait_unlocked(config->daemon.state_dir, 0, NULL) == ERR_BUSY)
+        rc = err_set(&err, ERR_BUSY, 0, "a daemon that is no service runs already in '%s'",
+                     config->daemon.state_dir);
+    if (rc != 0)
+        (void)cli_fail(&err); /* the code is the caller's */
+    config_free(config);
+    buf_deinit(&file);
+}
+
 static int start(const struct cli *cli)
 {
     struct err err = {0};
     bool already = false;
     int64_t pid = 0;
 
-    if (servicectl_start(deadline_of(cli, START_WAIT_NS), &already, &pid, &err) != 0)
-        return cli_fail(&err);
+    int rc = servicectl_start(deadline_of(cli, START_WAIT_NS), &already, &pid, &err);
+    if (rc != 0) {
+        int code = cli_fail(&err);
+        if (rc == ERR_CANCELLED)
+            say_why_not();
+        return code;
+    }
     cli_say("spoor: the service %s (process %lld)", already ? "runs already" : "runs",
             (long long)pid);
     return EXIT_OK;

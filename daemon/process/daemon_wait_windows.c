@@ -5,8 +5,8 @@
  * starts for it in the process (HandlerRoutine, consoleapi). That thread leaves a flag and sets an
  * event. After the last three the process ends as soon as the handler returns, so it waits for the
  * daemon, as long as the system lets it. There is no SIGHUP: a reload comes by the control pipe, to
- * a service also from its manager. A service listens to no console: Windows tells it there of every
- * user's logoff. */
+ * a service also from its manager. A service is told by its console of every user's logoff
+ * (HandlerRoutine), and must handle that by doing nothing, or it would be ended. */
 #include "daemon_wait_windows.h"
 
 #include "control_windows.h"
@@ -50,6 +50,8 @@ static BOOL WINAPI on_console(DWORD kind)
     static const char twice[] = "spoor: interrupted twice: stopped at once\n";
     bool person = kind == CTRL_C_EVENT || kind == CTRL_BREAK_EVENT;
 
+    if (the_wait.host)
+        return TRUE; /* a logoff is not ours, of a shutdown the manager tells */
     if (person && __atomic_load_n(&the_wait.exiting, __ATOMIC_ACQUIRE)) {
         say(twice, sizeof twice - 1);
         (void)TerminateProcess(GetCurrentProcess(), EXIT_FORCED); /* does not return */
@@ -71,7 +73,7 @@ int daemon_wait_open(const struct daemon_host *host, struct daemon_wait **out, s
         return err_native(err, GetLastError(), "cannot make an event");
     __atomic_store_n(&wait->asked, asked, __ATOMIC_RELEASE);
     /* The first call undoes an "ignore Ctrl-C" that was inherited: whoever sends one means it. */
-    if (!host && (!SetConsoleCtrlHandler(NULL, FALSE) || !SetConsoleCtrlHandler(on_console, TRUE)))
+    if (!SetConsoleCtrlHandler(NULL, FALSE) || !SetConsoleCtrlHandler(on_console, TRUE))
         return err_native(err, GetLastError(), "cannot listen for Ctrl-C");
     *out = wait;
     return 0;

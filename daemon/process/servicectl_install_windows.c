@@ -25,15 +25,25 @@
 /* A program loads libraries that lie beside it: none may be added. */
 #define RIGHTS_PROGRAM_DIR (RIGHTS_DIR | FILE_ADD_FILE)
 
-bool servicectl_needs_no_password(const char *account)
+static bool begins(const char *account, const char *front)
 {
-    static const char *const fronts[] = {"NT AUTHORITY\\", "NT SERVICE\\"};
+    size_t len = strlen(front);
+
+    return _strnicmp(account, front, len) == 0 && account[len] != '\0';
+}
+
+/* One that Windows itself keeps the password of: the service's own, or a managed one. */
+static bool is_virtual(const char *account)
+{
     size_t len = strlen(account);
 
-    for (size_t i = 0; i < ARRAY_LEN(fronts); i++)
-        if (_strnicmp(account, fronts[i], strlen(fronts[i])) == 0)
-            return len > strlen(fronts[i]);
-    return _stricmp(account, "LocalSystem") == 0 || (len > 1 && account[len - 1] == '$');
+    return begins(account, "NT SERVICE\\") || (len > 1 && account[len - 1] == '$');
+}
+
+bool servicectl_needs_no_password(const char *account)
+{
+    return is_virtual(account) || begins(account, "NT AUTHORITY\\") ||
+           _stricmp(account, "LocalSystem") == 0;
 }
 
 /* ---- who may change what it runs ---- */
@@ -98,7 +108,8 @@ static int check_program(const wchar_t *program, struct err *err)
 struct plan {
     wchar_t *program;
     wchar_t *line;
-    wchar_t *account; /* NULL: LocalSystem */
+    wchar_t *account;        /* NULL: LocalSystem */
+    const wchar_t *password; /* of none: "", and NULL for one that Windows keeps (CreateServiceW) */
 };
 
 /* Where the manager does not know the setting a line is noted. */
@@ -157,7 +168,7 @@ static int make(SC_HANDLE manager, const struct plan *plan, bool *existed, SC_HA
     *existed = false;
     *out = CreateServiceW(manager, SERVICE_NAME, DISPLAY_NAME, rights, SERVICE_WIN32_OWN_PROCESS,
                           SERVICE_AUTO_START, SERVICE_ERROR_NORMAL, plan->line, NULL, NULL, NULL,
-                          account, NULL);
+                          account, plan->password);
     if (*out)
         return 0;
     DWORD os = GetLastError();
@@ -167,7 +178,7 @@ static int make(SC_HANDLE manager, const struct plan *plan, bool *existed, SC_HA
     *out = OpenServiceW(manager, SERVICE_NAME, rights);
     if (*out && ChangeServiceConfigW(*out, SERVICE_WIN32_OWN_PROCESS, SERVICE_AUTO_START,
                                      SERVICE_ERROR_NORMAL, plan->line, NULL, NULL, NULL, account,
-                                     NULL, DISPLAY_NAME))
+                                     plan->password, DISPLAY_NAME))
         return 0;
     os = GetLastError();
     if (*out)
@@ -211,7 +222,7 @@ static int make_line(struct plan *plan, const char *config_file, struct err *err
 int servicectl_install(const char *config_file, const char *account, bool *existed,
                        struct buf *notes, struct err *err)
 {
-    struct plan plan = {0};
+    struct plan plan = {.password = account && is_virtual(account) ? NULL : L""};
     int rc = 0;
 
     if (account && !servicectl_needs_no_password(account))

@@ -92,21 +92,19 @@ static int wait_for(SC_HANDLE service, DWORD states, int64_t deadline_mono_ns,
 
 /* ---- start and stop ---- */
 
-static int say_why_not(const SERVICE_STATUS_PROCESS *status, struct err *err)
+static int say_end(const SERVICE_STATUS_PROCESS *status, struct err *err)
 {
     DWORD code = status->dwWin32ExitCode;
 
     if (code == ERROR_SERVICE_SPECIFIC_ERROR)
-        return err_set(err, ERR_IO, 0,
-                       "not started: the daemon ended with code %lu%s; the event log has the "
-                       "reason (Windows log Application, source Spoor)",
-                       status->dwServiceSpecificExitCode,
-                       status->dwServiceSpecificExitCode == SERVICE_EXIT_CONFIG
-                           ? " (a faulty configuration)"
-                           : "");
+        return err_set(err, ERR_CANCELLED, 0,
+                       "not started: the daemon ended with exit code %lu; the event log has the "
+                       "reason (Application, source Spoor)",
+                       status->dwServiceSpecificExitCode);
     if (code == 0)
-        return err_set(err, ERR_IO, 0, "not started: the daemon was stopped at once");
-    return err_native(err, code, "not started: the daemon's process ended");
+        return err_set(err, ERR_CANCELLED, 0, "not started: the daemon was stopped at once");
+    (void)err_native(err, code, "not started: the daemon's process ended");
+    return ERR_CANCELLED;
 }
 
 int servicectl_start(int64_t deadline_mono_ns, bool *already, int64_t *pid, struct err *err)
@@ -126,7 +124,7 @@ int servicectl_start(int64_t deadline_mono_ns, bool *already, int64_t *pid, stru
         rc = wait_for(service, STOPPED_OR_RUN, deadline_mono_ns, &status, err);
     (void)CloseServiceHandle(service); /* nothing depends on it */
     if (rc == 0 && status.dwCurrentState == SERVICE_STOPPED)
-        rc = say_why_not(&status, err);
+        rc = say_end(&status, err);
     else if (rc == 0)
         *pid = status.dwProcessId;
     return rc;

@@ -17,7 +17,8 @@ int servicectl_install(const char *config_file, const char *account, bool *exist
 /* Stops it, then removes it and its source in the event log. ERR_NOTFOUND: not installed. */
 int servicectl_uninstall(int64_t deadline_mono_ns, struct err *err);
 
-/* Returns when it runs; its process in *pid. *already: it did. ERR_TIMEOUT. */
+/* Returns when it runs; its process in *pid. *already: it did. ERR_CANCELLED: the daemon ended.
+ * ERR_TIMEOUT. */
 int servicectl_start(int64_t deadline_mono_ns, bool *already, int64_t *pid, struct err *err);
 /* Returns when it has stopped. *already: it had. ERR_TIMEOUT. */
 int servicectl_stop(int64_t deadline_mono_ns, bool *already, struct err *err);

@@ -36,10 +36,16 @@ class Service(unittest.TestCase):
         cls.environment = dict(os.environ, WINEPREFIX=os.path.join(cls.top, "wine"))
         cls.drive = os.path.join(cls.top, "wine", "drive_c")
         # The making of the folder leaves two service managers, each with services of its own: all is
-        # ended. Then one stays, which would else go down with the last program.
+        # ended. Then one stays, which would else go down with the last program, and which says on
+        # standard error what its services report to the event log.
         cls.run_wine("wineboot", "--init")
         cls.end_wine()
         cls.server("-p")
+        cls.events = os.path.join(cls.top, "events")
+        with open(cls.events, "wb") as out:
+            subprocess.run(["wine", "wineboot"], stdin=subprocess.DEVNULL, stdout=out, stderr=out,
+                           timeout=LIMIT_S, check=False, env=dict(
+                               cls.environment, WINEDEBUG="-all,+eventlog"))
         for name in ("Program Files/Spoor", "ProgramData/Spoor"):
             os.makedirs(os.path.join(cls.drive, name), mode=0o755)
         shutil.copy(OPTIONS.bin, os.path.join(cls.drive, "Program Files/Spoor/spoor.exe"))
@@ -78,6 +84,7 @@ class Service(unittest.TestCase):
             os.mkdir(self.at(name))
         shutil.rmtree(self.at("ProgramData/Spoor/state"), True)
         self.addCleanup(self.run_wine, PROGRAM, "service", "uninstall")
+        self.addCleanup(self.run_wine, PROGRAM, "stop")
 
     def at(self, name):
         return os.path.join(self.drive, name)
@@ -89,6 +96,10 @@ class Service(unittest.TestCase):
     def log(self):
         with open(self.at("ProgramData/Spoor/state/spoor.log"), encoding="utf-8") as lines:
             return lines.read()
+
+    def event(self, text):
+        with open(self.events, encoding="utf-8", errors="replace") as lines:
+            return [line for line in lines if "ReportEvent" in line and text in line]
 
     def spoor(self, *arguments, code=0):
         got, text = self.run_wine(PROGRAM, *arguments)
@@ -117,6 +128,7 @@ class Service(unittest.TestCase):
         status = self.spoor("status")
         self.assertIn("running (process", status)
         self.assertIn("this system has no sandbox", status)
+        self.assertTrue(self.event("ProgramData/Spoor/state/spoor.log"))
         self.write("docs/made by the service's watch")
         self.spoor("sync")
         self.assertIn("made by the service's watch", self.spoor("log"))
@@ -177,6 +189,14 @@ class Service(unittest.TestCase):
         self.write("more/new")
         self.spoor("sync")
         self.assertIn("new", self.spoor("tree", "--folder", "more"))
+        good = self.at("ProgramData/Spoor/good.conf")
+        os.rename(self.at("ProgramData/Spoor/spoor.conf"), good)
+        self.configure("[folder \"docs\"]\npaht = C:/docs\n")
+        self.tool("control", PARAMCHANGE)
+        self.spoor("sync", "--config", "C:/ProgramData/Spoor/good.conf")
+        self.assertIn("the old configuration stays", self.log())
+        self.assertTrue(self.event("the old configuration stays"))
+        self.configure(FOLDER % ("docs", "docs"))
         self.spoor("service", "stop")
 
     def test_faulty_configuration(self):
@@ -186,11 +206,22 @@ class Service(unittest.TestCase):
         self.spoor("service", "install")
         self.configure("[folder]\n")
         said = self.spoor("service", "start", code=FAILED)
-        self.assertIn("a faulty configuration", said)
-        self.assertIn("event log", said)
+        self.assertIn("exit code 78", said)
+        self.assertIn("spoor.conf:1: section", said)
+        self.assertTrue(self.event("spoor.conf:1: section"))
         self.configure(FOLDER % ("docs", "docs"))
         self.spoor("service", "start")
         self.spoor("service", "stop")
+
+    def test_another_daemon(self):
+        self.spoor("service", "install")
+        self.spoor("start")
+        said = self.spoor("service", "start", code=FAILED)
+        self.assertIn("exit code 1", said)
+        self.assertIn("a daemon that is no service runs already", said)
+        self.assertTrue(self.event("a daemon runs already in"))
+        self.spoor("stop")
+        self.spoor("service", "start")
 
     def test_refused(self):
         self.assertIn("what the service manager calls", self.spoor(
