@@ -82,7 +82,7 @@ static void words_of(DWORD os, struct buf *out)
         buf_addf(out, "Windows error %lu", os);
 }
 
-int err_native(struct err *err, DWORD os, const char *format, ...)
+int(err_native)(struct err *err, DWORD os, const char *format, ...)
 {
     char text[sizeof err->text - 112]; /* the words are the part that must not be cut */
     struct buf words;

@@ -16,10 +16,10 @@
 
 #include "banned.h"
 
+#include "err.h"
 #include "osfile.h"
 
 struct buf;
-struct err;
 
 /* Of ntdll and documented, but only in the driver kit's headers (ntifs.h). */
 NTSTATUS NTAPI NtQueryDirectoryFile(HANDLE file, HANDLE event, PIO_APC_ROUTINE apc, void *apc_ctx,
@@ -32,6 +32,9 @@ NTSTATUS NTAPI NtQueryDirectoryFile(HANDLE file, HANDLE event, PIO_APC_ROUTINE a
 
 /* As err_os() with a number of GetLastError(), and its words in the user's language. */
 int err_native(struct err *err, DWORD os, const char *format, ...) PRINTF_LIKE(3, 4);
+#ifdef __clang_analyzer__ /* as in err.h */
+#define err_native(...) err_negative(err_native(__VA_ARGS__))
+#endif
 
 /* The units of WTF-8, zero-terminated; the caller frees *out. ERR_INVALID, ERR_NOMEM. */
 int native_wide(const char *text, wchar_t **out, struct err *err);

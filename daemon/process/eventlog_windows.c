@@ -1,5 +1,5 @@
 /* eventlog_windows.c: see eventlog_windows.h. The source is opened for each event: there are few,
- * and nothing is kept that a fork of the log's service could make stale. Any thread. */
+ * and nothing is kept that a restart of the log's own service could make stale. Any thread. */
 #include "eventlog_windows.h"
 
 #include "err.h"

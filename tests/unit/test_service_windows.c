@@ -16,6 +16,7 @@
 #include "helper_temp.h"
 #include "native_windows.h"
 #include "service_windows.h"
+#include "servicectl_private_windows.h"
 #include "servicectl_windows.h"
 #include "wake.h"
 
@@ -118,6 +119,23 @@ static void test_accounts(void **state)
         assert_false(servicectl_needs_no_password(with[i]));
 }
 
+/* What a person can do about it is said. */
+static void test_refusals(void **state)
+{
+    struct err err = {0};
+    (void)state;
+
+    assert_int_equal(servicectl_fail(ERROR_ACCESS_DENIED, "install", &err), ERR_DENIED);
+    assert_string_equal(err.text, "cannot install the service: this takes an administrator: open a "
+                                  "terminal by 'Run as administrator' and try again");
+    assert_int_equal(servicectl_fail(ERROR_SERVICE_MARKED_FOR_DELETE, "install", &err), ERR_BUSY);
+    assert_non_null(strstr(err.text, "services.msc"));
+    assert_int_equal(servicectl_fail(ERROR_SERVICE_DOES_NOT_EXIST, "start", &err), ERR_NOTFOUND);
+    assert_non_null(strstr(err.text, "spoor service install"));
+    assert_true(servicectl_fail(ERROR_SERVICE_DISABLED, "start", &err) < 0);
+    assert_int_equal(err.os, ERROR_SERVICE_DISABLED);
+}
+
 static void no_ready(const struct config *config)
 {
     (void)config;
@@ -164,6 +182,52 @@ static void test_asked(void **state)
     temp_dir_close(&dir);
 }
 
+#define CUT_OFF_CODE 42
+
+static void end_here(void)
+{
+    ExitProcess(CUT_OFF_CODE);
+}
+
+/* A process of its own: its stop hangs. */
+static int hang_in_stop(void)
+{
+    static const struct daemon_host host = {no_ready, no_stopping, end_here};
+    struct daemon_wait *wait = NULL;
+    struct err err = {0};
+
+    if (daemon_wait_open(&host, &wait, &err) != 0)
+        return 1;
+    daemon_wait_arm_exit(wait);
+    Sleep(3 * DAEMON_FORCE_MS);
+    return 2;
+}
+
+/* The manager is told before the process ends by force, or it would start the service again. */
+static void test_cut_off(void **state)
+{
+    STARTUPINFOW start = {.cb = sizeof start};
+    PROCESS_INFORMATION child;
+    struct err err = {0};
+    struct buf line;
+    wchar_t *program = NULL, *text = NULL;
+    DWORD code = 0;
+    (void)state;
+
+    assert_int_equal(native_own_path(&program, &err), 0);
+    cmdline_begin(&line, program);
+    cmdline_add(&line, "hang");
+    assert_int_equal(cmdline_end(&line, &text, &err), 0);
+    assert_true(CreateProcessW(program, text, NULL, NULL, FALSE, 0, NULL, NULL, &start, &child));
+    assert_int_equal(WaitForSingleObject(child.hProcess, 2 * DAEMON_FORCE_MS), WAIT_OBJECT_0);
+    assert_true(GetExitCodeProcess(child.hProcess, &code));
+    assert_int_equal(code, CUT_OFF_CODE);
+    (void)CloseHandle(child.hThread);
+    (void)CloseHandle(child.hProcess);
+    free(program);
+    free(text);
+}
+
 /* The event viewer finds them in the program's file. */
 static void test_event_texts(void **state)
 {
@@ -198,7 +262,7 @@ static void test_event_texts(void **state)
     free(path);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_control_codes),
@@ -206,8 +270,12 @@ int main(void)
         cmocka_unit_test(test_command_line_too_long),
         cmocka_unit_test(test_accounts),
         cmocka_unit_test(test_asked),
+        cmocka_unit_test(test_cut_off),
+        cmocka_unit_test(test_refusals),
         cmocka_unit_test(test_event_texts),
     };
 
+    if (argc == 2 && strcmp(argv[1], "hang") == 0)
+        return hang_in_stop();
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
