@@ -1,4 +1,6 @@
-/* servicetool.c: what test_service.py asks of the service manager and no command of ours does:
+/* servicetool_windows.c: what test_service.py asks of the service manager and no command of ours
+ * does:
+ *
  *     servicetool control CODE   sends the service a control code
  *     servicetool config         prints how it is installed, a line each
  *     servicetool source         prints what the event log has registered for it
