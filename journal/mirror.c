@@ -159,7 +159,7 @@ static int judge(struct mirror *mirror, const struct mirror_batch *batch,
     }
     if (batch->epoch != cursor->epoch)
         return 0;
-    if (batch->first == cursor->seq + 1) {
+    if (batch->first > 0 && batch->first - 1 == cursor->seq) {
         if (batch->prev_sum == cursor->sum)
             *outcome = MIRROR_APPLIED;
         return 0;

@@ -21,5 +21,7 @@ bool brake_holds(struct brake *brake, int64_t entries)
      * taken for an empty one, which errs on the side of asking. */
     if (brake->left < 0 && reader_entry_count(brake->reader, &brake->left, NULL))
         brake->left = 0;
-    return gone > (brake->left + gone) * brake->percent / 100;
+    /* By a server's word there may be as many as there are numbers: no product of all of them. */
+    int64_t all = brake->left + gone;
+    return gone > all / 100 * brake->percent + all % 100 * brake->percent / 100;
 }

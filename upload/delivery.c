@@ -338,7 +338,6 @@ static void post(struct delivery *delivery)
             return;
         if (decision.seq >= head->last)
             delivery_count_sent(delivery);
-        delivery->resyncs = 0;
         delivery_was_taken(delivery);
         delivery_succeed(delivery);
         delivery_wait(delivery, 0, false);

@@ -11,6 +11,12 @@
 
 struct reader;
 
+/* Turns of one kind that were taken without rows being taken between them: each waits longer. */
+struct delivery_turns {
+    int64_t count;
+    int64_t not_before_ns; /* monotonic: the next */
+};
+
 struct delivery {
     struct upload_journal journal;
     struct delivery_shared *shared;
@@ -33,13 +39,12 @@ struct delivery {
     bool bisecting;         /* rows_cap comes from a refusal: it grows again with each success */
     bool wished;            /* somebody wants `wish` done; guarded by shared->lock, as that is */
     struct journal_order wish;
-    bool tree_wanted;       /* somebody asked for a snapshot, which has not arrived yet */
-    bool restart;           /* a snapshot that is on its way is to begin again */
-    int64_t resyncs;        /* snapshots begun since rows were last taken */
-    int64_t resync_mono_ns; /* the next not before */
-    bool synced;            /* the server's cursor was compared since the last failure */
-    bool gathered;          /* a small batch has waited long enough */
-    bool idle;              /* new rows make it due */
+    bool tree_wanted; /* somebody asked for a snapshot, which has not arrived yet */
+    bool restart;     /* a snapshot that is on its way is to begin again */
+    struct delivery_turns snapshots, rewinds, renewals;
+    bool synced;   /* the server's cursor was compared since the last failure */
+    bool gathered; /* a small batch has waited long enough */
+    bool idle;     /* new rows make it due */
     int64_t failures;
     int64_t due_mono_ns;
     char reported[512]; /* what the consumer table says */

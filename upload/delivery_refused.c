@@ -27,6 +27,7 @@ void delivery_was_taken(struct delivery *delivery)
 {
     delivery->set_aside = 0;
     delivery->resync_released = false;
+    delivery->snapshots = delivery->rewinds = delivery->renewals = (struct delivery_turns){0};
     if (!delivery->bisecting)
         return;
     delivery->rows_cap *= 2;

@@ -38,22 +38,24 @@ static bool drop_snapshot(struct delivery *delivery)
     return true;
 }
 
-/* Snapshots one after the other, without rows between them, keep a growing distance: two sides that
- * cannot agree must not send trees for ever. True: not yet. */
-static bool is_too_soon(struct delivery *delivery, const char *why)
+/* Snapshots one after the other, without rows between them, keep a growing distance, and so do
+ * rewinds and new epochs and ids: two sides that cannot agree must not go on so without a pause.
+ * True: not yet; the next step asks for the cursor again. */
+static bool is_too_soon(struct delivery *delivery, struct delivery_turns *turns, const char *why)
 {
     const struct config_upload *config = delivery->shared->config;
-    int64_t wait_ns = delivery->resync_mono_ns - clock_mono_ns();
-    if (delivery->resyncs > 0 && wait_ns > 0) {
+    int64_t wait_ns = turns->not_before_ns - clock_mono_ns();
+    if (turns->count > 0 && wait_ns > 0) {
+        delivery->synced = false;
         delivery_set_state(delivery, UPLOAD_BACKOFF, wait_ns / CLOCK_NS_PER_MS + 1, why);
         delivery_wait(delivery, wait_ns, false);
         return true;
     }
     int64_t wait_ms = retry_backoff_ms(config->retry_min_ns / CLOCK_NS_PER_MS,
-                                       config->retry_max_ns / CLOCK_NS_PER_MS, delivery->resyncs,
+                                       config->retry_max_ns / CLOCK_NS_PER_MS, turns->count,
                                        delivery_random(delivery));
-    delivery->resync_mono_ns = clock_mono_ns() + wait_ms * CLOCK_NS_PER_MS;
-    delivery->resyncs++;
+    turns->not_before_ns = clock_mono_ns() + wait_ms * CLOCK_NS_PER_MS;
+    turns->count++;
     return false;
 }
 
@@ -68,7 +70,7 @@ void delivery_begin_snapshot(struct delivery *delivery, const char *why)
         delivery_wait(delivery, INT64_MAX, true);
         return;
     }
-    if (delivery_holds_snapshot(delivery) || is_too_soon(delivery, why))
+    if (delivery_holds_snapshot(delivery) || is_too_soon(delivery, &delivery->snapshots, why))
         return;
     gen = gen > delivery->server_gen ? gen : delivery->server_gen + 1;
     gen = gen > delivery->snapshot.gen ? gen : delivery->snapshot.gen + 1;
@@ -109,6 +111,8 @@ void delivery_go_on(struct delivery *delivery, int64_t seq)
 static void renew(struct delivery *delivery, enum journal_resync what,
                   const struct retry_decision *decision)
 {
+    if (is_too_soon(delivery, &delivery->renewals, decision->text))
+        return;
     log_error("upload '%s', folder '%s': %s; %s", delivery->shared->config->name,
               delivery->journal.folder, decision->text,
               what == JOURNAL_NEW_ID ? "the journal takes another id"
@@ -121,6 +125,8 @@ static void renew(struct delivery *delivery, enum journal_resync what,
 
 static void rewind_to(struct delivery *delivery, const struct retry_decision *decision)
 {
+    if (is_too_soon(delivery, &delivery->rewinds, decision->text))
+        return;
     if (!order(delivery, JOURNAL_REWIND, decision->seq))
         return;
     say(delivery, decision->text, "its rows are sent again");

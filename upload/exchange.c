@@ -45,7 +45,7 @@ static enum route find_snapshot(struct exchange *exchange, const char *path)
     if (!slash)
         return ROUTE_NONE;
     *slash = '\0';
-    if (num_parse_i64(text, 1, INT64_MAX - 1, &exchange->gen) != 0)
+    if (num_parse_i64(text, 1, WIRE_GENERATION_MAX, &exchange->gen) != 0)
         return ROUTE_NONE;
     if (strcmp(slash + 1, "commit") == 0)
         return ROUTE_COMMIT;

@@ -331,7 +331,7 @@ static void take_headers(CURL *easy, struct transport_answer *answer)
     if (header_text(easy, WIRE_SUM, &text))
         answer->has_sum = wire_parse_sum(text, &answer->sum);
     if (header_text(easy, WIRE_GENERATION, &text))
-        (void)num_parse_i64(text, 0, INT64_MAX - 1, &answer->gen); /* else it stays 0: none */
+        (void)num_parse_i64(text, 0, WIRE_GENERATION_MAX, &answer->gen); /* else 0: none */
 }
 
 /* libcurl (7.88) also takes "HTTP/2" with any number behind it, and with none (status 0). */

@@ -16,6 +16,8 @@
 #define WIRE_COUNT   "Spoor-Count"
 /* In answers: the newest generation of a snapshot that the server has heard of. */
 #define WIRE_GENERATION "Spoor-Generation"
+/* Of all generations; far below the end of numbers, so that a next one is never out of reach. */
+#define WIRE_GENERATION_MAX (INT64_C(1) << 62)
 
 #define WIRE_SUM_DIGITS 16
 #define WIRE_SUM_FORMAT "%016llx"

@@ -59,6 +59,10 @@ static void both_thresholds(void **state)
     rig.brake.sent = 30;
     assert_false(brake_holds(&rig.brake, 0)); /* nothing more is about to go */
     assert_true(brake_holds(&rig.brake, 4));
+    rig.brake.sent = 0;
+    assert_true(brake_holds(&rig.brake, INT64_MAX - 100)); /* as a server may say */
+    rig.brake.percent = 100;
+    assert_false(brake_holds(&rig.brake, INT64_MAX - 100));
     rig.brake.count = 0;
     assert_false(brake_holds(&rig.brake, 1000000));
     rig_close(&rig);

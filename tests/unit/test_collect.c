@@ -389,6 +389,9 @@ static void paths_and_methods(void **state)
         "/v1/journals/a%2fb/cursor",
         "/v1/journals//cursor",
         "/v1/journals/0123456789012345678901234567890123456789/cursor",
+        "/v1/journals/abc/snapshots/0/commit",
+        "/v1/journals/abc/snapshots/4611686018427387905/commit", /* over WIRE_GENERATION_MAX */
+        "/v1/journals/abc/snapshots/1/parts/0",
         "/v1/journals/abc/cursor", /* a good path, and nothing there */
         "/v1/journals/abc/tree",
     };
@@ -398,6 +401,8 @@ static void paths_and_methods(void **state)
         assert_int_equal(ask(&rig, "GET", unknown[i], ""), 404);
     assert_int_equal(ask(&rig, "GET", "/v1/journals/abc/changes", ""), 405);
     assert_true(says(&rig, "Allow: POST\r\n"));
+    assert_int_equal(ask(&rig, "GET", "/v1/journals/abc/snapshots/4611686018427387904/commit", ""),
+                     405);
     assert_int_equal(ask(&rig, "DELETE", "/v1/journals/abc/tree", ""), 405);
     assert_true(says(&rig, "Allow: GET\r\n"));
     assert_int_equal(ask(&rig, "POST", "/v1/journals", "Content-Length: 0\r\n"), 405);

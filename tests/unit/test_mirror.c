@@ -234,6 +234,24 @@ static void test_folded_ranges(void **state)
     box_close(&box);
 }
 
+/* A range may reach to the end of all numbers: then nothing follows it. */
+static void test_last_of_all_rows(void **state)
+{
+    (void)state;
+    struct box box;
+    box_open(&box);
+    struct mirror *mirror = open_mirror(&box);
+    struct mirror_batch batch = {.epoch = 5, .first = 1, .last = INT64_MAX, .rows = ""};
+    assert_int_equal(apply_batch(&box, mirror, &batch), MIRROR_APPLIED);
+    batch.last_sum = 1;
+    assert_int_equal(apply_batch(&box, mirror, &batch), MIRROR_CONFLICT);
+    batch.first = INT64_MIN;
+    batch.last_sum = 0;
+    assert_int_equal(apply_batch(&box, mirror, &batch), MIRROR_DUPLICATE);
+    mirror_close(mirror);
+    box_close(&box);
+}
+
 /* Only so many sums are remembered; an older duplicate is told the cursor. */
 static void test_sums_are_pruned(void **state)
 {
@@ -284,6 +302,7 @@ int main(void)
         cmocka_unit_test(test_refused),
         cmocka_unit_test(test_first_batch_is_checked_too),
         cmocka_unit_test(test_folded_ranges),
+        cmocka_unit_test(test_last_of_all_rows),
         cmocka_unit_test(test_sums_are_pruned),
         cmocka_unit_test(test_foreign_store),
     };
