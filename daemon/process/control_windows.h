@@ -4,9 +4,11 @@
 
 #include "control.h"
 
-/* The events that the server waits for, one of each client at most (CONTROL_CLIENTS_MAX, which
- * leaves room below MAXIMUM_WAIT_OBJECTS); returns how many. They hold until the next call of
- * this module. */
+#define CONTROL_HANDLES_MAX                                                                        \
+    (CONTROL_CLIENTS_MAX + 1) /* what control_wait_handles() gives at most */
+
+/* The events that the server waits for, one of each client and one of the listener; returns how
+ * many. They hold until the next call of this module. */
 size_t control_wait_handles(const struct control *control, void **handles, size_t max);
 /* Afterwards: takes clients, reads, writes, whichever has happened. For each complete request
  * calls `handle` with a client number for control_answer(), at once or later. */

@@ -88,8 +88,8 @@ void daemon_wait_close(struct daemon_wait *wait)
 int daemon_wait_sleep(struct daemon_wait *wait, struct wake *wake, struct control *control,
                       unsigned *asked, struct err *err)
 {
-    HANDLE handles[2 + CONTROL_CLIENTS_MAX] = {wait->asked, (HANDLE)(intptr_t)wake->fd};
-    size_t count = 2 + control_wait_handles(control, handles + 2, CONTROL_CLIENTS_MAX);
+    HANDLE handles[2 + CONTROL_HANDLES_MAX] = {wait->asked, (HANDLE)(intptr_t)wake->fd};
+    size_t count = 2 + control_wait_handles(control, handles + 2, CONTROL_HANDLES_MAX);
     DWORD first = WaitForMultipleObjects((DWORD)count, handles, FALSE, INFINITE);
 
     if (first == WAIT_FAILED)
