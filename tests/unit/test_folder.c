@@ -234,7 +234,7 @@ static void test_sync_leaves_what_is_younger(void **state)
     assert_int_equal(folder_sync_start(f->folder, &ticket, &f->err), 0);
     assert_int_equal(watch_drain(f->folder->watch, &f->err), 0);
     for (int i = 0; i < 10 && folder_sync_done(f->folder, ticket, &seq, &f->err) == 0; i++) {
-        char text[16];
+        char text[24];
         (void)snprintf(text, sizeof text, "younger%d", i);
         struct settle_name name = {.dir = tree_root(f->folder->tree)->file,
                                    .name = bytes_str(text),
