@@ -31,11 +31,12 @@ static inline int bytes_compare(struct bytes x, struct bytes y)
     return order ? order : (x.len > y.len) - (x.len < y.len);
 }
 
-/* Of relative paths. Those of one tree are unique, so being below is a matter of bytes. */
+/* Of relative paths: is it `top`, or below it? Everything is below "", the root. Those of one tree
+ * are unique, so being below is a matter of bytes. */
 static inline bool bytes_path_is_within(struct bytes path, struct bytes top)
 {
-    return path.len >= top.len && (top.len == 0 || memcmp(path.at, top.at, top.len) == 0) &&
-           (path.len == top.len || path.at[top.len] == '/');
+    return top.len == 0 || (path.len >= top.len && memcmp(path.at, top.at, top.len) == 0 &&
+                            (path.len == top.len || path.at[top.len] == '/'));
 }
 
 #endif

@@ -26,16 +26,7 @@ static int run_for(struct journal *journal, enum query_journal which, const char
 int journal_get_snapshot(struct journal *journal, const char *consumer,
                          struct journal_snapshot *out, struct err *err)
 {
-    sqlite3_stmt *select = journal->statements[QJ_SNAPSHOT];
-    sql_bind_text(select, 1, consumer);
-    int code = sql_row(&journal->sql, select, err);
-    if (code < 0)
-        return code;
-    if (code == 0)
-        return err_set(err, ERR_NOTFOUND, 0, "consumer '%s': it gets no snapshot", consumer);
-    query_read_snapshot(select, out);
-    (void)sqlite3_reset(select); /* after a row: nothing to report */
-    return 0;
+    return query_snapshot(&journal->sql, journal->statements[QJ_SNAPSHOT], consumer, out, err);
 }
 
 int journal_drop_snapshot(struct journal *journal, const char *consumer, struct err *err)

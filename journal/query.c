@@ -1,6 +1,7 @@
 /* query.c: see query.h. Column orders here and the readers below belong together. */
 #include "query.h"
 
+#include "err.h"
 #include "journal.h"
 #include "reader.h"
 #include "sql.h"
@@ -311,8 +312,15 @@ void query_read_info(sqlite3_stmt *statement, struct journal_info *out, int64_t 
     out->last_sum = has_rows ? (uint64_t)sqlite3_column_int64(statement, 12) : out->floor_sum;
 }
 
-void query_read_snapshot(sqlite3_stmt *statement, struct journal_snapshot *out)
+int query_snapshot(const struct sql *sql, sqlite3_stmt *statement, const char *consumer,
+                   struct journal_snapshot *out, struct err *err)
 {
+    sql_bind_text(statement, 1, consumer);
+    int code = sql_row(sql, statement, err);
+    if (code < 0)
+        return code;
+    if (code == 0)
+        return err_set(err, ERR_NOTFOUND, 0, "consumer '%s': it gets no snapshot", consumer);
     *out = (struct journal_snapshot){
         .gen = sqlite3_column_int64(statement, 0),
         .epoch = sqlite3_column_int64(statement, 1),
@@ -325,4 +333,6 @@ void query_read_snapshot(sqlite3_stmt *statement, struct journal_snapshot *out)
         .parts = sqlite3_column_int64(statement, 8),
         .sent = sqlite3_column_int64(statement, 9),
     };
+    (void)sqlite3_reset(statement); /* after a row: nothing to report */
+    return 0;
 }

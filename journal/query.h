@@ -9,9 +9,11 @@
 
 #include "change.h"
 
+struct err;
 struct journal_info;
 struct journal_snapshot;
 struct reader_entry;
+struct sql;
 
 /* The writer's statements (journal*.c). */
 enum query_journal {
@@ -133,8 +135,9 @@ void query_read_entry(sqlite3_stmt *statement, struct reader_entry *out);
 void query_read_change(sqlite3_stmt *statement, struct change *out);
 /* Binds a whole row for QJ_CHANGE_INSERT: what does not belong to the type is NULL. */
 void query_bind_change(sqlite3_stmt *statement, const struct change *change);
-/* The row of QJ_SNAPSHOT and QR_SNAPSHOT. */
-void query_read_snapshot(sqlite3_stmt *statement, struct journal_snapshot *out);
+/* Runs QJ_SNAPSHOT or QR_SNAPSHOT. ERR_NOTFOUND: none is on its way to this consumer. */
+int query_snapshot(const struct sql *sql, sqlite3_stmt *statement, const char *consumer,
+                   struct journal_snapshot *out, struct err *err);
 /* Fills all but id and its flag from QJ_INFO or QR_INFO; *entries is the tree's count. */
 void query_read_info(sqlite3_stmt *statement, struct journal_info *out, int64_t *entries);
 

@@ -194,7 +194,7 @@ static bool is_wanted(const struct reader_range *range, const struct change *cha
 {
     if (change->time_ms < range->since_ms || change->time_ms > range->until_ms)
         return false;
-    return range->below.len == 0 || bytes_path_is_within(change->path, range->below) ||
+    return bytes_path_is_within(change->path, range->below) ||
            bytes_path_is_within(change->from, range->below);
 }
 
@@ -427,16 +427,7 @@ int reader_batch(struct reader *reader, const char *consumer, struct journal_bat
 int reader_snapshot(struct reader *reader, const char *consumer, struct journal_snapshot *out,
                     struct err *err)
 {
-    sqlite3_stmt *select = reader->statements[QR_SNAPSHOT];
-    sql_bind_text(select, 1, consumer);
-    int code = sql_row(&reader->sql, select, err);
-    if (code < 0)
-        return code;
-    if (code == 0)
-        return err_set(err, ERR_NOTFOUND, 0, "consumer '%s': it gets no snapshot", consumer);
-    query_read_snapshot(select, out);
-    (void)sqlite3_reset(select); /* after a row: nothing to report */
-    return 0;
+    return query_snapshot(&reader->sql, reader->statements[QR_SNAPSHOT], consumer, out, err);
 }
 
 int reader_snapshot_rows(struct reader *reader, const struct journal_snapshot *snapshot,

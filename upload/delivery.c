@@ -288,12 +288,8 @@ static void handshake(struct delivery *delivery)
         delivery_fail_with(delivery, &err);
         return;
     }
-    if (!delivery_judge(delivery, &ask, &decision))
+    if (!delivery_heed(delivery, &ask, &decision))
         return;
-    if (decision.action == RETRY_AGAIN || decision.action == RETRY_PAUSE) {
-        delivery_refuse(delivery, &decision);
-        return;
-    }
     delivery->synced = true;
     if (decision.action == RETRY_ACK)
         delivery_go_on(delivery, decision.seq);

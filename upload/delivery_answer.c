@@ -87,3 +87,13 @@ void delivery_refuse(struct delivery *delivery, const struct retry_decision *dec
                   text.data && buf_ok(&text) ? text.data : decision->text);
     buf_deinit(&text);
 }
+
+bool delivery_heed(struct delivery *delivery, struct retry_ask *ask, struct retry_decision *out)
+{
+    if (!delivery_judge(delivery, ask, out))
+        return false;
+    if (out->action != RETRY_AGAIN && out->action != RETRY_PAUSE)
+        return true;
+    delivery_refuse(delivery, out);
+    return false;
+}

@@ -88,6 +88,9 @@ int64_t delivery_floor(const struct delivery *delivery);
 /* What the answer in hand means for a request that was `ask`, whose first fields are the caller's.
  * False: it could not be judged, which is dealt with here. */
 bool delivery_judge(struct delivery *delivery, struct retry_ask *ask, struct retry_decision *out);
+/* The same, of a request that may only be refused as a whole: false also when it was, which is
+ * dealt with. */
+bool delivery_heed(struct delivery *delivery, struct retry_ask *ask, struct retry_decision *out);
 /* A refusal: again or pause, with the beginning of what the server said about it. */
 void delivery_refuse(struct delivery *delivery, const struct retry_decision *decision);
 

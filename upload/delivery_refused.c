@@ -140,12 +140,8 @@ static void retry_row(struct delivery *delivery)
         delivery_fail_with(delivery, &err);
         return;
     }
-    if (!delivery_judge(delivery, &ask, &decision))
+    if (!delivery_heed(delivery, &ask, &decision))
         return;
-    if (decision.action == RETRY_AGAIN || decision.action == RETRY_PAUSE) {
-        delivery_refuse(delivery, &decision);
-        return;
-    }
     bool taken = decision.action == RETRY_ACK;
     if (!order(delivery, taken ? JOURNAL_DROP : JOURNAL_REFUSED, head->last))
         return;

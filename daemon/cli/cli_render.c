@@ -310,12 +310,3 @@ int render_path_arg(const struct config_folder *folder, const char *arg, struct 
     }
     return buf_ok(out) ? 0 : err_set(err, ERR_NOMEM, 0, "path '%s': no memory", arg);
 }
-
-bool render_path_below(struct bytes path, struct bytes top)
-{
-    if (top.len == 0)
-        return true;
-    if (path.len < top.len || memcmp(path.at, top.at, top.len) != 0)
-        return false;
-    return path.len == top.len || path.at[top.len] == '/';
-}

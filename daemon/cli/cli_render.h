@@ -55,7 +55,5 @@ int moment_parse(const char *text, int64_t now_wall_ms, struct moment *out, stru
  * ERR_INVALID for "..", or outside. */
 int render_path_arg(const struct config_folder *folder, const char *arg, struct buf *out,
                     struct err *err);
-/* True when `path` is `top` or lies below it; everything is below "". */
-bool render_path_below(struct bytes path, struct bytes top);
 
 #endif

@@ -25,7 +25,7 @@ static int print_entry(void *ctx, const struct reader_entry *entry)
 {
     struct tree_job *job = ctx;
     /* Depth first keeps a subtree together: after it nothing more can come. */
-    if (!render_path_below(entry->path, job->below))
+    if (!bytes_path_is_within(entry->path, job->below))
         return job->seen ? 1 : 0;
     job->seen = true;
     if (job->cli->null_ends) {

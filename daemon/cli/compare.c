@@ -51,7 +51,7 @@ static void keep(struct buf *buf, struct bytes path)
 
 static bool skips(const struct buf *prefix, bool active, struct bytes path)
 {
-    return active && render_path_below(path, bytes_of(prefix->data, prefix->len));
+    return active && bytes_path_is_within(path, bytes_of(prefix->data, prefix->len));
 }
 
 /* Begins a line or an object about `path`. */

@@ -347,6 +347,16 @@ void folder_set_state(struct folder *folder, enum folder_state state, const char
     folder->notify.changed(folder->notify.ctx);
 }
 
+bool folder_note_trouble(struct folder *folder, const char *text, int64_t *skipped)
+{
+    pthread_mutex_lock(&folder->lock);
+    (void)snprintf(folder->status.trouble, sizeof folder->status.trouble, "%s", text);
+    folder->had_trouble = true;
+    bool speak = log_allowed(&folder->trouble_limit, 60 * CLOCK_NS_PER_S, skipped);
+    pthread_mutex_unlock(&folder->lock);
+    return speak;
+}
+
 void folder_trouble(void *ctx, struct bytes path, int os)
 {
     struct folder *folder = ctx;
@@ -355,12 +365,7 @@ void folder_trouble(void *ctx, struct bytes path, int os)
                    path.len ? path.at : "",
                    os == EXDEV ? "another file system is mounted there" : strerrordesc_np(os));
     int64_t skipped = 0;
-    pthread_mutex_lock(&folder->lock);
-    (void)snprintf(folder->status.trouble, sizeof folder->status.trouble, "%s", text);
-    folder->had_trouble = true;
-    bool speak = log_allowed(&folder->trouble_limit, 60 * CLOCK_NS_PER_S, &skipped);
-    pthread_mutex_unlock(&folder->lock);
-    if (speak) {
+    if (folder_note_trouble(folder, text, &skipped)) {
         log_warn("folder '%s': %s; nothing of it is journaled until it can be looked at again "
                  "(%lld more since the last such message)",
                  folder->config->name, text, (long long)skipped);

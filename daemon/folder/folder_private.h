@@ -133,6 +133,8 @@ static inline bool folder_stopping(const struct folder *folder)
 void folder_set_state(struct folder *folder, enum folder_state state, const char *error);
 /* A name or directory could not be looked at: into status, and rarely into the log. */
 void folder_trouble(void *ctx, struct bytes path, int os);
+/* For status; true: it is to be logged, too, and so many were not. Any thread. */
+bool folder_note_trouble(struct folder *folder, const char *text, int64_t *skipped_or_null);
 void folder_lost_locked(struct folder *folder, uint32_t reason);
 /* For how long the thread has waited for its file system, 0 when that is nothing to speak of. */
 int64_t folder_hung_ms_locked(const struct folder *folder);

@@ -19,13 +19,7 @@ static void scan_trouble(void *ctx, const struct entry *dir, int os, const char 
     buf_init(&path, 1 << 20);
     tree_add_path(dir, &path);
     if (os == ENOSPC) {
-        int64_t skipped = 0;
-        pthread_mutex_lock(&folder->lock);
-        (void)snprintf(folder->status.trouble, sizeof folder->status.trouble, "%s", text);
-        folder->had_trouble = true;
-        bool speak = log_allowed(&folder->trouble_limit, 60 * CLOCK_NS_PER_S, &skipped);
-        pthread_mutex_unlock(&folder->lock);
-        if (speak) {
+        if (folder_note_trouble(folder, text, NULL)) {
             log_warn("folder '%s': '%s' cannot be watched: %s; it is polled instead",
                      folder->config->name, path.data ? path.data : "", text);
         }

@@ -161,11 +161,6 @@ static void test_path_args(void **state)
             assert_string_equal(text, cases[i].text);
     }
     buf_deinit(&out);
-    assert_true(render_path_below(S("a/b"), S("a")));
-    assert_true(render_path_below(S("a"), S("a")));
-    assert_true(render_path_below(S("a"), S("")));
-    assert_false(render_path_below(S("ab"), S("a")));
-    assert_false(render_path_below(S("a"), S("a/b")));
 }
 
 /* ---- the merge ---- */
