@@ -253,22 +253,22 @@ int config_place_identify(const char *path, struct osfile_identity *out, struct 
     return os == 0 ? 0 : err_native(err, os, "cannot look at '%s'", path);
 }
 
-/* The path that the directory has now, in the \\?\ form; the caller frees *out. */
-static DWORD final_path(HANDLE dir, wchar_t **out)
+/* The path that the directory has now, in the \\?\ form, instead of the one by which it was opened.
+ * Some volumes have none that the mount manager knows (drivers of RAM disks and of clouds), and
+ * Wine 8 tells none of more than 260 units: there the path as it was written has to do, so that
+ * only the directories above the target of a junction in it are not seen. */
+static DWORD take_final_path(HANDLE dir, wchar_t **path)
 {
     wchar_t *units = malloc((NATIVE_PATH_MAX + 1) * sizeof *units);
 
     if (!units)
         return ERROR_NOT_ENOUGH_MEMORY;
     DWORD count = GetFinalPathNameByHandleW(dir, units, NATIVE_PATH_MAX, 0);
-    DWORD os = count == 0                ? GetLastError()
-               : count > NATIVE_PATH_MAX ? ERROR_FILENAME_EXCED_RANGE
-                                         : 0;
-    if (os != 0)
-        free(units);
-    else
-        *out = units;
-    return os;
+    bool known = count > 0 && count <= NATIVE_PATH_MAX;
+    free(known ? *path : units);
+    if (known)
+        *path = units;
+    return 0;
 }
 
 /* Cuts the last name off "\\?\C:\a\b" or "\\?\UNC\server\share\a"; false at the volume's root. */
@@ -289,17 +289,17 @@ static bool cut_name(wchar_t *path)
 int config_place_above(const char *path, int skip, const struct osfile_identity *targets,
                        size_t count, size_t *out, struct err *err)
 {
-    wchar_t *units = NULL, *place = NULL;
+    wchar_t *place = NULL;
     struct osfile_identity here;
     HANDLE dir;
     size_t found = count;
-    int rc = native_path(path, &units, err);
+    int rc = native_path(path, &place, err);
 
     if (rc != 0)
         return rc;
-    DWORD os = open_place(units, &dir);
+    DWORD os = open_place(place, &dir);
     if (os == 0) {
-        os = final_path(dir, &place);
+        os = take_final_path(dir, &place);
         (void)CloseHandle(dir); /* opened to look only */
     }
     for (int depth = 0; os == 0 && found == count; depth++) {
@@ -315,7 +315,6 @@ int config_place_above(const char *path, int skip, const struct osfile_identity 
             break;
     }
     free(place);
-    free(units);
     if (os != 0)
         return err_native(err, os, "cannot look above '%s'", path);
     *out = found;

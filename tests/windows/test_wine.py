@@ -54,6 +54,21 @@ class WholeDaemon(wine.Case):
         self.assertNotIn("before", names)
         self.assert_good("status")
 
+    def test_long_paths(self):
+        """The folder and the state directory themselves lie deeper than 260 characters."""
+        deep = os.path.join(self.top, *[wine.LONG_NAME] * 3)
+        self.docs = os.path.join(deep, "docs")
+        self.state = os.path.join(deep, "state")
+        os.makedirs(self.docs)
+        self.start_server()
+        self.start_daemon()
+        self.work(1)
+        self.assert_whole()
+        self.daemon.end(signal.SIGKILL)
+        self.work(2)
+        self.start_daemon()
+        self.assert_whole()
+
     def storm(self):
         """Half a megabyte holds 1270 records of such names: one for each new file, or more."""
         for i in range(1500):

@@ -24,7 +24,7 @@ LONG_NAME = "long-" + "x" * 120
 OPTIONS = argparse.Namespace(bin=None, wine=None)
 
 CONFIG = """[daemon]
-state_dir = {top}/state
+state_dir = {state}
 [folder "docs"]
 path = {docs}
 settle = 50ms
@@ -92,6 +92,7 @@ class Case(unittest.TestCase):
         self.top = tempfile.mkdtemp(prefix="spoor-wine-", dir=place)
         self.addCleanup(shutil.rmtree, self.top, True)
         self.docs = os.path.join(self.top, "docs")
+        self.state = os.path.join(self.top, "state")
         self.config = os.path.join(self.top, "spoor.conf")
         os.mkdir(self.docs)
         self.url = None  # the collector's, unless another is set
@@ -126,7 +127,7 @@ class Case(unittest.TestCase):
 
     def write_config(self):
         with open(self.config, "w", encoding="utf-8") as out:
-            out.write(CONFIG.format(top=self.windows(self.top), docs=self.windows(self.docs),
+            out.write(CONFIG.format(state=self.windows(self.state), docs=self.windows(self.docs),
                                     url=self.url or "http://127.0.0.1:%d" % self.port,
                                     upload_lines=self.upload_lines))
 
@@ -154,7 +155,7 @@ class Case(unittest.TestCase):
         self.assert_good("verify", "--server")
 
     def server_tree(self):
-        with open(os.path.join(self.top, "state", "docs", "journal.id"), encoding="utf-8") as lines:
+        with open(os.path.join(self.state, "docs", "journal.id"), encoding="utf-8") as lines:
             journal = dict(line.split() for line in lines)["id"]
         url = "http://127.0.0.1:%d/v1/journals/%s/tree" % (self.port, journal)
         with urllib.request.urlopen(url, timeout=LIMIT_S) as answer:
