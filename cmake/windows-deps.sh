@@ -49,10 +49,11 @@ fetch() {
     done >apt/sources.list
     "${apt[@]}" update
     "${apt[@]}" --download-only source "${packages[@]}"
-    local dsc
-    for dsc in *.dsc; do # apt has checked them by hash
-        dpkg-source --no-check -x "$dsc" >&2
-    done
+}
+
+# unpack SOURCE: into a folder SOURCE-*; apt has checked it by hash
+unpack() {
+    dpkg-source --no-check -x "$1"_*.dsc
 }
 
 # pc NAME LIBS: a pkg-config file where a library brings none
@@ -73,6 +74,7 @@ build_zlib() {
 
 build_sqlite() {
     (
+        unpack sqlite3
         mkdir sqlite && cd sqlite
         ../sqlite3-*/configure --disable-tcl --disable-readline
         make sqlite3.c sqlite3.h
@@ -97,6 +99,7 @@ cross() {
 }
 
 build_curl() {
+    unpack curl
     cross "$(echo curl-*/)" -DBUILD_CURL_EXE=OFF -DBUILD_TESTING=OFF -DCURL_USE_SCHANNEL=ON \
         -DHTTP_ONLY=ON -DCURL_USE_LIBSSH2=OFF -DCURL_USE_LIBPSL=OFF -DUSE_LIBIDN2=OFF \
         -DENABLE_MANUAL=OFF -DZLIB_LIBRARY="$prefix/lib/libz.a" -DZLIB_INCLUDE_DIR="$prefix/include"
@@ -110,6 +113,7 @@ build_curl() {
 
 build_microhttpd() {
     (
+        unpack libmicrohttpd
         mkdir microhttpd && cd microhttpd
         ../libmicrohttpd-*/configure --host=$triple --prefix="$prefix" --disable-https \
             --disable-shared --enable-static --disable-doc --disable-examples --disable-curl \
@@ -120,6 +124,7 @@ build_microhttpd() {
 }
 
 build_cmocka() {
+    unpack cmocka
     cross "$(echo cmocka-*/)" -DWITH_STATIC_LIB=ON -DWITH_EXAMPLES=OFF -DUNIT_TESTING=OFF
     local archive
     archive=$(find build-cmocka-* -name 'libcmocka-static.a' -o -name 'libcmocka.a' | head -n 1)
@@ -128,18 +133,34 @@ build_cmocka() {
     pc cmocka cmocka 1.1
 }
 
-# build TARGET: all of it in a folder of its own, moved into place when it is whole
+# all_of STEP...: side by side, since most of the time goes into configuring, which uses one processor
+all_of() {
+    local step pid failed=0
+    local -A pids=()
+    for step in "$@"; do
+        say "windows-deps: $step"
+        "$step" >"$step.log" 2>&1 &
+        pids[$step]=$!
+    done
+    for step in "${!pids[@]}"; do
+        if ! wait "${pids[$step]}"; then
+            say "windows-deps: $step failed"
+            tail -n 40 "$step.log" >&2
+            failed=1
+        fi
+    done
+    return $failed
+}
+
+# build TARGET: what lies there is whole once it says so
 build() {
-    local target=$1 step
+    local target=$1
     work=$(mktemp -d "$target.XXXXXX")
     prefix=$target
-    log=$work/log
-    trap 'status=$?; [ $status -eq 0 ] || tail -n 40 "$log" >&2; rm -rf -- "$work"' EXIT
+    trap 'rm -rf -- "$work"' EXIT
     cd "$work"
-    for step in fetch build_zlib build_sqlite build_curl build_microhttpd build_cmocka; do
-        say "windows-deps: $step"
-        "$step" >"$log" 2>&1
-    done
+    all_of fetch build_zlib
+    all_of build_sqlite build_curl build_microhttpd build_cmocka
     touch "$target/complete"
 }
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """Adds up what `./dev test` ran: the reports that ctest wrote (*.xml) and the one-word outcomes of
-the other checks (*.check) in one directory. Test programs hold many cases; they are counted by what
+the other checks (*.check; "skipped: REASON" is one too) in one directory. Test programs hold many cases; they are counted by what
 cmocka and unittest say at their end, a program that says neither counts as one. A program that
 ctest holds failed (crash, time limit, leak found at exit) without a failed case counts as one more.
 
@@ -63,11 +63,12 @@ def count_program(case):
 def main(directory):
     passed = failed = skipped = 0
     for path in sorted(pathlib.Path(directory).glob("*.check")):
-        good = path.read_text().strip() == "passed"
-        passed += good
-        failed += not good
-        if not good:
-            print("failed: %s" % path.stem)
+        outcome, _, reason = path.read_text().strip().partition(": ")
+        passed += outcome == "passed"
+        skipped += outcome == "skipped"
+        failed += outcome not in ("passed", "skipped")
+        if outcome != "passed":
+            print("%s: %s%s" % (outcome or "failed", path.stem, reason and ": " + reason))
     for path in sorted(pathlib.Path(directory).glob("*.xml")):
         for case in ElementTree.parse(path).getroot().iter("testcase"):
             one = count_program(case)
