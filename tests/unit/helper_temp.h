@@ -20,8 +20,14 @@ void temp_delete(const char *path);
 bool temp_alias(const char *path, const char *of);
 /* Is the system Wine, whose own limits are none of Windows'? */
 bool temp_is_wine(void);
+/* Sets a variable of this process' environment, or (NULL) removes it. */
+void temp_set_env(const char *name, const char *value_or_null);
 /* (Re)writes a file that only its user may read, or one that everybody may. */
 void temp_secret(const char *path, const char *text, bool is_private);
+/* May nobody but its user (and who may do anything) read or write it? */
+bool temp_is_private(const char *path);
+/* Bytes that a file occupies on its disk. */
+int64_t temp_occupied(const char *path);
 
 /* Makes it below $TMPDIR or /tmp; ends the test when that fails. */
 void temp_dir_open(struct temp_dir *dir);

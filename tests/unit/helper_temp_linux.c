@@ -28,6 +28,11 @@ static void make_below(const char *parent, char *path, size_t size)
     check(mkdtemp(path) != NULL, "cannot make", path);
 }
 
+void temp_set_env(const char *name, const char *value_or_null)
+{
+    assert_int_equal(value_or_null ? setenv(name, value_or_null, 1) : unsetenv(name), 0);
+}
+
 void temp_make(char *path, size_t size)
 {
     make_below("/tmp", path, size);
@@ -68,6 +73,22 @@ void temp_secret(const char *path, const char *text, bool is_private)
     check(fputs(text, file) >= 0, "cannot write", path);
     check(fclose(file) == 0, "cannot write", path);
     check(chmod(path, is_private ? 0600 : 0644) == 0, "cannot chmod", path);
+}
+
+bool temp_is_private(const char *path)
+{
+    struct stat st;
+
+    check(stat(path, &st) == 0, "cannot look at", path);
+    return (st.st_mode & 0077) == 0;
+}
+
+int64_t temp_occupied(const char *path)
+{
+    struct stat st;
+
+    check(stat(path, &st) == 0, "cannot look at", path);
+    return (int64_t)st.st_blocks * 512;
 }
 
 void temp_dir_open(struct temp_dir *dir)

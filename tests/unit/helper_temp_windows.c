@@ -53,6 +53,11 @@ bool temp_is_wine(void)
     return GetProcAddress(GetModuleHandleW(L"ntdll.dll"), "wine_get_version") != NULL;
 }
 
+void temp_set_env(const char *name, const char *value_or_null)
+{
+    assert_int_equal(_putenv_s(name, value_or_null ? value_or_null : ""), 0); /* "": removes it */
+}
+
 bool temp_alias(const char *path, const char *of)
 {
     wchar_t *place = NULL, *target = NULL;
@@ -133,6 +138,40 @@ void temp_secret(const char *path, const char *text, bool is_private)
         (void)LocalFree(everybody.lpSecurityDescriptor); /* cannot fail for what it gave */
     }
     free(units);
+}
+
+static HANDLE open_to_look(const char *path)
+{
+    wchar_t *units = NULL;
+
+    assert_int_equal(native_path(path, &units, NULL), 0);
+    HANDLE file = CreateFileW(units, READ_CONTROL | FILE_READ_ATTRIBUTES,
+                              FILE_SHARE_READ | FILE_SHARE_WRITE | FILE_SHARE_DELETE, NULL,
+                              OPEN_EXISTING, FILE_FLAG_BACKUP_SEMANTICS, NULL);
+    check(file != INVALID_HANDLE_VALUE, "cannot look at", path);
+    free(units);
+    return file;
+}
+
+bool temp_is_private(const char *path)
+{
+    bool others = true, ours = false;
+    HANDLE file = open_to_look(path);
+
+    assert_int_equal(native_look_private(file, FILE_ALL_ACCESS, &others, &ours), 0);
+    check(CloseHandle(file), "cannot close", path);
+    return ours && !others;
+}
+
+int64_t temp_occupied(const char *path)
+{
+    FILE_STANDARD_INFO info;
+    HANDLE file = open_to_look(path);
+
+    check(GetFileInformationByHandleEx(file, FileStandardInfo, &info, sizeof info),
+          "cannot look at", path);
+    check(CloseHandle(file), "cannot close", path);
+    return info.AllocationSize.QuadPart;
 }
 
 void temp_dir_open(struct temp_dir *dir)

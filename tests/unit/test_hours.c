@@ -3,6 +3,7 @@
 #include <stdarg.h>
 #include <cmocka.h>
 
+#include "helper_temp.h"
 #include "hours.h"
 
 #define DAY_MS INT64_C(86400000)
@@ -44,7 +45,7 @@ static void within_and_without(void **state)
 static int in_utc(void **state)
 {
     (void)state;
-    (void)setenv("TZ", "UTC0", 1); /* cannot fail but for memory */
+    temp_set_env("TZ", "UTC0");
     tzset();
     return 0;
 }

@@ -9,6 +9,7 @@
 #include "buf.h"
 #include "change.h"
 #include "err.h"
+#include "helper_net.h"
 #include "helper_server.h"
 #include "helper_upload.h"
 #include "reader.h"
@@ -189,6 +190,7 @@ static void an_empty_batch_makes_no_request(void **state)
 
 int main(void)
 {
+    net_init();
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(names_become_a_set),
         cmocka_unit_test(the_range_is_whole_the_rows_are_not),

@@ -3,12 +3,11 @@
 #include "mirror.h"
 
 #include <setjmp.h>
-#include <signal.h>
 #include <stdarg.h>
-#include <sys/wait.h>
 
 #include <cmocka.h>
 
+#include "helper_kill.h"
 #include "helper_mirror.h"
 
 /* A directory's path comes to mean another directory, right after rows in the first. */
@@ -140,6 +139,34 @@ static void test_random_histories(void **state)
     }
 }
 
+/* Applies batches, and tells of each. */
+static void apply_for_ever(const char *dir)
+{
+    struct mirror *mirror = NULL;
+
+    if (mirror_open(dir, "m-1", &mirror, NULL) != 0)
+        return;
+    for (;;) {
+        char rows[256];
+        enum mirror_outcome outcome;
+        long long next = (long long)mirror_cursor(mirror)->seq + 1;
+        int len = snprintf(rows, sizeof rows,
+                           "{\"seq\":%lld,\"kind\":\"create\",\"id\":%lld," FILE_AT(
+                               "f%lld") "}\n{\"seq\":%lld,\"kind\":\"gap\",\"state\":\"open\"}\n",
+                           next, next, next, next + 1);
+        struct mirror_batch batch = {.epoch = 1,
+                                     .first = next,
+                                     .last = next + 1,
+                                     .prev_sum = (uint64_t)next,
+                                     .last_sum = (uint64_t)next + 2,
+                                     .rows = rows,
+                                     .len = (size_t)len};
+        if (mirror_apply(mirror, &batch, &outcome, NULL) != 0 || outcome != MIRROR_APPLIED)
+            return;
+        kill_tell(next);
+    }
+}
+
 /* Killed anywhere, the mirror is at the end of a batch. */
 static void test_kill(void **state)
 {
@@ -149,43 +176,7 @@ static void test_kill(void **state)
     box_open(&box);
     int64_t least = 0;
     for (int round = 0; round < KILLS; round++) {
-        int ends[2];
-        assert_int_equal(pipe(ends), 0);
-        pid_t child = fork();
-        assert_true(child >= 0);
-        if (child == 0) {
-            struct mirror *mirror = NULL;
-            (void)close(ends[0]);
-            if (mirror_open(box.dir, "m-1", &mirror, NULL) != 0)
-                _exit(1);
-            for (;;) {
-                char rows[256];
-                enum mirror_outcome outcome;
-                long long next = (long long)mirror_cursor(mirror)->seq + 1;
-                int len = snprintf(rows, sizeof rows,
-                                   "{\"seq\":%lld,\"kind\":\"create\",\"id\":%lld," FILE_AT(
-                                       "f%lld") "}\n{\"seq\":%lld,\"kind\":\"gap\","
-                                                "\"state\":\"open\"}\n",
-                                   next, next, next, next + 1);
-                struct mirror_batch batch = {.epoch = 1,
-                                             .first = next,
-                                             .last = next + 1,
-                                             .prev_sum = (uint64_t)next,
-                                             .last_sum = (uint64_t)next + 2,
-                                             .rows = rows,
-                                             .len = (size_t)len};
-                if (mirror_apply(mirror, &batch, &outcome, NULL) != 0 ||
-                    outcome != MIRROR_APPLIED || write(ends[1], &next, sizeof next) < 0)
-                    _exit(1);
-            }
-        }
-        (void)close(ends[1]);
-        long long acked = 0;
-        for (int i = 0; i < 7 + 11 * round; i++)
-            assert_int_equal(read(ends[0], &acked, sizeof acked), sizeof acked);
-        assert_int_equal(kill(child, SIGKILL), 0);
-        assert_int_equal(waitpid(child, NULL, 0), child);
-        (void)close(ends[0]);
+        int64_t acked = kill_after(box.dir, 7 + 11 * round);
         struct mirror *mirror = open_mirror(&box);
         const struct mirror_cursor *cursor = mirror_cursor(mirror);
         assert_true(cursor->seq >= acked + 1 && cursor->seq > least);
@@ -199,6 +190,7 @@ static void test_kill(void **state)
 
 int main(void)
 {
+    kill_main(apply_for_ever);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_paths_that_change_their_meaning),
         cmocka_unit_test(test_deep),
