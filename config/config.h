@@ -53,6 +53,7 @@ struct config_folder {
     /* A reader is waited for so long. */
     int64_t consumer_expiry_ns;
     bool consumer_expiry_forever;
+    int64_t rows_max;     /* in the journal, whoever waits for more; 0: no limit */
     int64_t scan_threads; /* 0: one a processor */
     int64_t line;         /* of its section header, for messages */
 };

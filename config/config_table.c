@@ -85,6 +85,11 @@ const struct option config_options[] = {
      RANGE(0, 36500 * DAY),
      .help = "A reader ('spoor consumer') that has not been heard of for so long, though rows wait "
              "for it, is waited for no longer: it finds a gap when it comes back. Or: forever."},
+    {FOLDER(rows_max), .key = "rows_max", .kind = KIND_INTEGER, .default_text = "100000000",
+     RANGE(0, INT64_C(1000000000000)),
+     .help = "Rows that the journal holds at most, whatever retention says and whoever waits for "
+             "them: above that the oldest go. An upload that had not delivered them sends the tree "
+             "instead, a reader finds a gap. 0: no limit."},
     {FOLDER(scan_threads), .key = "scan_threads", .kind = KIND_INTEGER, .default_text = "0",
      RANGE(0, 64), .help = "Threads that read the folder in a full scan. 0: one a processor."},
 

@@ -189,13 +189,19 @@ struct journal_order {
 int journal_resync(struct journal *journal, const struct journal_order *order, int64_t wall_ms,
                    struct err *err);
 
-/* Deletes rows that every consumer has acknowledged and that are older than `keep_after_wall_ms`,
- * at most `max_rows` of them, moving the floor in the same transaction; *purged says how many.
- * Readers are not waited for that were not heard of since `heard_after_wall_ms` (INT64_MIN: they
- * always are) and for which a row has waited since before then. Without any consumer rows are
- * purged by age alone. */
-int journal_purge(struct journal *journal, int64_t keep_after_wall_ms, int64_t heard_after_wall_ms,
-                  int64_t max_rows, int64_t *purged, struct err *err);
+/* Which rows stay. */
+struct journal_keep {
+    int64_t after_wall_ms; /* what is as young; INT64_MIN: all */
+    /* Readers are not waited for that were not heard of since then (INT64_MIN: they always are) and
+     * for which a row has waited since before then. */
+    int64_t heard_after_wall_ms;
+    int64_t rows_max; /* above so many the oldest go, young or wanted as they may be; 0: no limit */
+};
+/* Deletes rows that every consumer has acknowledged and that `keep` does not keep, at most
+ * `max_rows` of them, moving the floor in the same transaction; *purged says how many. Without any
+ * consumer rows are purged by age alone. */
+int journal_purge(struct journal *journal, const struct journal_keep *keep, int64_t max_rows,
+                  int64_t *purged, struct err *err);
 
 /* A passive checkpoint, out of turn: SQLite makes one by itself every 2000 pages of the log. */
 int journal_checkpoint(struct journal *journal, struct err *err);

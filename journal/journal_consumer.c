@@ -324,22 +324,25 @@ int journal_batch_store(struct journal *journal, const char *consumer,
 }
 
 /* The last row that may go: of the next max_rows, all before the first that is too young (the wall
- * clock may have gone back, so age is no order) or that a consumer wants. */
-static int find_purgeable(struct journal *journal, int64_t keep_after_wall_ms,
-                          int64_t heard_after_wall_ms, int64_t max_rows, int64_t *out,
-                          struct err *err)
+ * clock may have gone back, so age is no order) or that a consumer wants, and what is beyond the
+ * limit. */
+static int find_purgeable(struct journal *journal, const struct journal_keep *keep,
+                          int64_t max_rows, int64_t *out, struct err *err)
 {
     const struct journal_info *info = &journal->info;
     sqlite3_stmt *younger = journal->statements[QJ_CHANGE_YOUNGER];
     int64_t count, upto;
-    int code = get_least(journal, heard_after_wall_ms, &count, &upto, err);
+    int64_t beyond = keep->rows_max ? info->last_seq - keep->rows_max : 0;
+    int code = get_least(journal, keep->heard_after_wall_ms, &count, &upto, err);
     if (code)
         return code;
+    if (max_rows < beyond - info->floor_seq)
+        beyond = info->floor_seq + max_rows;
     if (max_rows < upto - info->floor_seq)
         upto = info->floor_seq + max_rows;
     sql_bind_i64(younger, 1, info->floor_seq);
     sql_bind_i64(younger, 2, upto);
-    sql_bind_i64(younger, 3, keep_after_wall_ms);
+    sql_bind_i64(younger, 3, keep->after_wall_ms);
     code = sql_row(&journal->sql, younger, err);
     if (code < 0)
         return code;
@@ -347,7 +350,7 @@ static int find_purgeable(struct journal *journal, int64_t keep_after_wall_ms,
         upto = sqlite3_column_int64(younger, 0) - 1;
         (void)sqlite3_reset(younger); /* after a row: nothing to report */
     }
-    *out = upto;
+    *out = upto > beyond ? upto : beyond;
     return 0;
 }
 
@@ -389,13 +392,12 @@ static int give_back_pages(struct journal *journal, struct err *err)
     return journal_end(journal, code, err);
 }
 
-int journal_purge(struct journal *journal, int64_t keep_after_wall_ms, int64_t heard_after_wall_ms,
-                  int64_t max_rows, int64_t *purged, struct err *err)
+int journal_purge(struct journal *journal, const struct journal_keep *keep, int64_t max_rows,
+                  int64_t *purged, struct err *err)
 {
     int64_t floor = journal->info.floor_seq, upto;
     uint64_t sum = 0;
-    int code =
-        find_purgeable(journal, keep_after_wall_ms, heard_after_wall_ms, max_rows, &upto, err);
+    int code = find_purgeable(journal, keep, max_rows, &upto, err);
     if (code)
         return code;
     if (upto > floor) {

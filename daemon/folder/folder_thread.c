@@ -318,16 +318,20 @@ static bool step_purge(struct folder *folder)
 {
     struct err err = {0};
     int64_t now = clock_mono_ns(), purged = 0;
-    if (folder->config->retention_forever || now < folder->purge_not_before_ns) {
+    if (now < folder->purge_not_before_ns) {
         return true;
     }
     const struct config_folder *config = folder->config;
     int64_t now_ms = clock_wall_ms();
-    int64_t keep_after = now_ms - config->retention_ns / CLOCK_NS_PER_MS;
-    int64_t heard_after = config->consumer_expiry_forever
-                              ? INT64_MIN
-                              : now_ms - config->consumer_expiry_ns / CLOCK_NS_PER_MS;
-    if (journal_purge(folder->journal, keep_after, heard_after, PURGE_ROWS, &purged, &err) != 0) {
+    const struct journal_keep keep = {
+        .after_wall_ms =
+            config->retention_forever ? INT64_MIN : now_ms - config->retention_ns / CLOCK_NS_PER_MS,
+        .heard_after_wall_ms = config->consumer_expiry_forever
+                                   ? INT64_MIN
+                                   : now_ms - config->consumer_expiry_ns / CLOCK_NS_PER_MS,
+        .rows_max = config->rows_max,
+    };
+    if (journal_purge(folder->journal, &keep, PURGE_ROWS, &purged, &err) != 0) {
         folder_fail(folder, &err);
         return false;
     }
@@ -366,7 +370,7 @@ bool folder_step(struct folder *folder)
     if (!folder->needs_scan && !step_round(folder, &more)) {
         return false;
     }
-    if (!more && (!step_close_gap(folder) || !step_purge(folder))) {
+    if ((!more && !step_close_gap(folder)) || !step_purge(folder)) {
         return false;
     }
     step_tickets(folder);

@@ -99,6 +99,24 @@ class Resync(spoor.Case):
         finally:
             database.close()
 
+    def test_more_rows_than_the_journal_holds(self):
+        """The server is away for longer than the journal can wait for it."""
+        s = self.begin(folder_lines="rows_max = 30")
+        before = self.snapshots()
+        s.server_stop()
+        self.mutator.steps(120)
+        s.sync()
+        s.stop()
+        s.daemon_start()  # which purges
+        s.sync()
+        self.assertEqual(len(s.rows()), 30)
+        self.assertEqual(self.floor(), s.last_seq() - 30)
+        s.server_start()
+        self.same()
+        self.assertGreater(self.snapshots(), before)
+        self.assertIn("are not kept any more", s.daemon.text())
+        self.goes_on()
+
     # ---- the server lost something ----
 
     def test_server_lost_everything(self):

@@ -49,6 +49,7 @@ static void test_defaults(void **state)
     assert_true(folder->poll_interval_ns == 30 * S && folder->retention_ns == 7 * 86400 * S);
     assert_false(folder->retention_forever);
     assert_true(folder->consumer_expiry_ns == 30 * 86400 * S && !folder->consumer_expiry_forever);
+    assert_int_equal(folder->rows_max, 100000000);
     assert_int_equal(folder->scan_threads, 0);
     assert_int_equal(folder->line, 3);
     assert_int_equal(config->upload_count, 1);
@@ -78,7 +79,7 @@ static void test_values(void **state)
               "log_file = ~/x/../l\n"
               "[folder \"a\"]\npath = sub//./dir/\nignore = *.tmp\n"
               "ignore = \"a\\\\ \"\nignore =\nretention = forever\nsettle = 0\n"
-              "consumer_expiry = forever\n"
+              "consumer_expiry = forever\nrows_max = 0\n"
               "[folder \"b\"]\npath=~\n[folder \"c.d_e-f\"]\npath=/\n");
     const struct config_upload *upload = &config->uploads[0];
     const struct config_folder *folder = config_find_folder(config, "a");
@@ -102,6 +103,7 @@ static void test_values(void **state)
     assert_int_equal(folder->ignore.count, 2);
     assert_string_equal(folder->ignore.items[1], "a\\ ");
     assert_true(folder->retention_forever && folder->consumer_expiry_forever);
+    assert_int_equal(folder->rows_max, 0);
     assert_int_equal(folder->settle_ns, 0);
     assert_string_equal(config_find_folder(config, "c.d_e-f")->path, "/");
     assert_null(config_find_folder(config, "A"));
@@ -345,7 +347,7 @@ static void test_show_json(void **state)
         assert_int_equal(sqlite3_reset(stmt), SQLITE_OK);
         at = end + 1;
     }
-    assert_int_equal(lines, 4 + 10 + 2 + 10 + 33 + 1);
+    assert_int_equal(lines, 4 + 11 + 2 + 11 + 33 + 1);
     assert_non_null(strstr(out.data, "{\"section\":\"folder\",\"name\":\"f\",\"key\":\"path\","
                                      "\"value\":\"/f\",\"origin\":\"c:5\"}\n"));
     assert_int_equal(sqlite3_finalize(stmt), SQLITE_OK);
@@ -407,7 +409,7 @@ static void test_example(void **state)
         b = strchr(b, '\n') + 1;
     }
     assert_int_equal(*a, *b);
-    assert_int_equal(set, 4 + 10 - 1 + 32 - 1); /* all but the two empty lists */
+    assert_int_equal(set, 4 + 11 - 1 + 32 - 1); /* all but the two empty lists */
     buf_deinit(&example);
     buf_deinit(&committed);
     buf_deinit(&as_it_is);

@@ -143,12 +143,18 @@ static void test_batch_survives(void **state)
     box_close(&box);
 }
 
-static int64_t purge(struct box *box, int64_t keep_after_ms, int64_t max_rows)
+static int64_t purge_by(struct box *box, const struct journal_keep *keep, int64_t max_rows)
 {
     int64_t purged = -1;
-    if (journal_purge(box->journal, keep_after_ms, INT64_MIN, max_rows, &purged, &box->err) != 0)
+    if (journal_purge(box->journal, keep, max_rows, &purged, &box->err) != 0)
         fail_msg("%s", box->err.text);
     return purged;
+}
+
+static int64_t purge(struct box *box, int64_t keep_after_ms, int64_t max_rows)
+{
+    const struct journal_keep keep = {keep_after_ms, INT64_MIN, 0};
+    return purge_by(box, &keep, max_rows);
 }
 
 static int order(struct box *box, enum journal_resync what, const char *name, int64_t value,
@@ -199,10 +205,34 @@ static void test_readers(void **state)
 
 static int64_t purge_heard(struct box *box, int64_t heard_after_ms)
 {
-    int64_t purged = -1;
-    if (journal_purge(box->journal, INT64_MAX, heard_after_ms, 100, &purged, &box->err) != 0)
-        fail_msg("%s", box->err.text);
-    return purged;
+    const struct journal_keep keep = {INT64_MAX, heard_after_ms, 0};
+    return purge_by(box, &keep, 100);
+}
+
+/* Young and wanted by an upload that does not come, and yet the oldest go. */
+static void test_rows_have_a_limit(void **state)
+{
+    (void)state;
+    struct journal_keep keep = {INT64_MIN, INT64_MIN, 0};
+    struct box box;
+    box_open(&box);
+    assert_int_equal(journal_consumer_add(box.journal, "up", 0, NULL), 0);
+    box_fill(&box); /* six rows */
+    assert_int_equal(purge_by(&box, &keep, 100), 0);
+    keep.rows_max = 6;
+    assert_int_equal(purge_by(&box, &keep, 100), 0);
+    keep.rows_max = 2;
+    assert_int_equal(purge_by(&box, &keep, 3), 3);
+    assert_int_equal(purge_by(&box, &keep, 3), 1);
+    assert_int_equal(purge_by(&box, &keep, 3), 0);
+    assert_int_equal(journal_info(box.journal)->floor_seq, 4);
+    assert_string_equal(box_select(&box, "SELECT min(seq)||'-'||max(seq) FROM v_changes"), "5-6");
+    /* Age lets more go than the limit, and is heeded as before. */
+    assert_int_equal(journal_ack(box.journal, "up", 6, 1, NULL), 0);
+    keep.after_wall_ms = INT64_MAX;
+    assert_int_equal(purge_by(&box, &keep, 100), 2);
+    box_check(&box);
+    box_close(&box);
 }
 
 static void test_readers_expire(void **state)
@@ -226,10 +256,8 @@ static void test_readers_expire(void **state)
     assert_int_equal(order(&box, JOURNAL_READER_ACK, "me", 2, first_ms + 100), 0);
     assert_int_equal(purge_heard(&box, first_ms + 2000), 0);
     /* It is given up, and what comes later is not kept for it either, young as it is. */
-    int64_t purged = -1;
-    assert_int_equal(journal_purge(box.journal, INT64_MAX, first_ms + 2001, 1, &purged, &box.err),
-                     0);
-    assert_int_equal(purged, 1);
+    const struct journal_keep given_up = {INT64_MAX, first_ms + 2001, 0};
+    assert_int_equal(purge_by(&box, &given_up, 1), 1);
     assert_int_equal(purge_heard(&box, first_ms + 2001), 2);
     /* When it comes back it is waited for again. */
     assert_int_equal(order(&box, JOURNAL_READER_ACK, "me", 5, first_ms + 9000), 0);
@@ -334,6 +362,7 @@ int main(void)
         cmocka_unit_test(test_consumers),
         cmocka_unit_test(test_batch_survives),
         cmocka_unit_test(test_readers),
+        cmocka_unit_test(test_rows_have_a_limit),
         cmocka_unit_test(test_readers_expire),
         cmocka_unit_test(test_purge),
         cmocka_unit_test(test_purge_stops_at_a_young_row),

@@ -147,8 +147,9 @@ static int step_close(struct life *life)
 
 static int step_purge(struct life *life)
 {
+    const struct journal_keep keep = {INT64_MAX, INT64_MIN, 0};
     int64_t purged;
-    return journal_purge(life->box.journal, INT64_MAX, INT64_MIN, 1000, &purged, &life->box.err);
+    return journal_purge(life->box.journal, &keep, 1000, &purged, &life->box.err);
 }
 
 static int (*const steps[])(struct life *life) = {

@@ -394,8 +394,9 @@ static void test_tree_at(void **state)
     assert_int_equal(none.seen, 0);
     assert_int_equal(reader_tree_at(reader, seqs[STEPS - 1] + 1, tree_check_entry, &none, NULL),
                      ERR_NOTFOUND);
+    const struct journal_keep keep = {INT64_MAX, INT64_MIN, 0};
     int64_t purged;
-    assert_int_equal(journal_purge(box.journal, INT64_MAX, INT64_MIN, 3, &purged, NULL), 0);
+    assert_int_equal(journal_purge(box.journal, &keep, 3, &purged, NULL), 0);
     assert_int_equal(reader_tree_at(reader, seqs[0], tree_check_entry, &none, &box.err),
                      ERR_NOTFOUND);
     assert_non_null(strstr(box.err.text, "up to 3 "));
