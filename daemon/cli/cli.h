@@ -51,6 +51,7 @@ struct cli_command {
 int cli_run(const struct cli *cli);
 int cli_start(const struct cli *cli);
 int cli_stop(const struct cli *cli);
+int cli_reload(const struct cli *cli);
 int cli_status(const struct cli *cli);
 int cli_sync(const struct cli *cli);
 int cli_config(const struct cli *cli);

@@ -14,8 +14,8 @@ static int run_help(const struct cli *cli);
 static const struct cli_command commands[] = {
     {"run", "", "", "watch in the foreground",
      "Watches the configured folders until Ctrl-C or SIGTERM. The log goes to stderr, or to\n"
-     "log_file. SIGHUP reads the configuration again: a faulty one is refused and the old one\n"
-     "stays. One daemon runs in a state directory at a time.",
+     "log_file. SIGHUP does what 'spoor reload' does. One daemon runs in a state directory at a\n"
+     "time.",
      cli_run},
     {"start", "", "", "watch in the background",
      "Starts the daemon in the background and returns when it runs, or says why it does not.\n"
@@ -25,6 +25,11 @@ static const struct cli_command commands[] = {
      "Asks the daemon to stop and waits until it has (10s, or --timeout; then exit code 4).\n"
      "That none runs is no failure.",
      cli_stop},
+    {"reload", "", "t", "read the configuration again",
+     "Checks the configuration, has the daemon read it and returns when it is in force (60s, or\n"
+     "--timeout; then exit code 4). A faulty one is refused and the old one stays. Another\n"
+     "state_dir takes a stop and a start.",
+     cli_reload},
     {"status", "", "Fj", "what is watched, journaled, delivered",
      "Asks the daemon, if one runs, and reads the journals: back-end, entries, last sequence\n"
      "number, what each upload has acknowledged, what is pending and since when, errors, gaps.\n"

@@ -1,4 +1,4 @@
-/* cli_run.c: `spoor run`, `start` and `stop`.
+/* cli_run.c: `spoor run`, `start`, `stop` and `reload`.
  *
  * `start` is `run` in a process of its own (background.h). A pipe tells the caller how it went: one
  * byte when everything runs, else the error's text, else the pipe just closes. `stop` asks by the
@@ -15,9 +15,10 @@
 #include "err.h"
 #include "reader.h"
 
-#define STOP_TIMEOUT_NS (15 * CLOCK_NS_PER_S) /* longer than a daemon takes that is cut off */
-#define START_TEXT_MAX  1024
-#define START_PATH_MAX  4096
+#define STOP_TIMEOUT_NS   (15 * CLOCK_NS_PER_S) /* longer than a daemon takes that is cut off */
+#define RELOAD_TIMEOUT_NS (60 * CLOCK_NS_PER_S) /* that, and all is opened anew */
+#define START_TEXT_MAX    1024
+#define START_PATH_MAX    4096
 
 /* The configuration, complete: also what can only be seen on the disk. */
 static struct config *load_checked(const struct cli *cli, int *code)
@@ -158,19 +159,28 @@ static int finish_stop(const char *state_dir, const struct buf *answer, int64_t 
     return EXIT_OK;
 }
 
+/* By --timeout, or so long. */
+static int64_t deadline_of(const struct cli *cli, int64_t timeout_ns)
+{
+    int64_t deadline = 0;
+
+    if (cli->timeout_ns >= 0)
+        timeout_ns = cli->timeout_ns;
+    if (__builtin_add_overflow(clock_mono_ns(), timeout_ns, &deadline))
+        deadline = INT64_MAX - 1;
+    return deadline;
+}
+
 int cli_stop(const struct cli *cli)
 {
     struct err err = {0};
     struct buf answer;
     int code = EXIT_OK;
     struct config *config = cli_load_config(cli, &code);
-    int64_t timeout_ns = cli->timeout_ns < 0 ? STOP_TIMEOUT_NS : cli->timeout_ns;
-    int64_t deadline = 0;
+    int64_t deadline = deadline_of(cli, STOP_TIMEOUT_NS);
 
     if (!config)
         return code;
-    if (__builtin_add_overflow(clock_mono_ns(), timeout_ns, &deadline))
-        deadline = INT64_MAX - 1;
     const char *state_dir = config->daemon.state_dir;
     buf_init(&answer, CONTROL_LINE_MAX);
     int rc = control_call(state_dir, "{\"do\":\"stop\"}", deadline, &answer, &err);
@@ -181,6 +191,33 @@ int cli_stop(const struct cli *cli)
     else
         code = cli_fail(&err);
     buf_deinit(&answer);
+    config_free(config);
+    return code;
+}
+
+/* ---- reload ---- */
+
+int cli_reload(const struct cli *cli)
+{
+    struct err err = {0};
+    struct buf answer, refusal;
+    int code = EXIT_OK;
+    struct config *config = load_checked(cli, &code); /* what is wrong is best said here */
+
+    if (!config)
+        return code;
+    buf_init(&answer, CONTROL_LINE_MAX);
+    buf_init(&refusal, CONTROL_LINE_MAX);
+    int rc = control_call(config->daemon.state_dir, "{\"do\":\"reload\"}",
+                          deadline_of(cli, RELOAD_TIMEOUT_NS), &answer, &err);
+    if (rc == 0 && reader_json_get(answer.data, answer.len, "$.error", &refusal, NULL) == 0)
+        rc = err_set(&err, ERR_CONFLICT, 0, "the old configuration stays: %s", refusal.data);
+    if (rc == 0)
+        cli_say("spoor: the configuration is in force");
+    else
+        code = cli_fail(&err);
+    buf_deinit(&answer);
+    buf_deinit(&refusal);
     config_free(config);
     return code;
 }

@@ -550,7 +550,7 @@ class Life(spoor.Case):
         s.check()
         s.settings["folder_lines"] = "ignore = *.tmp"
         s.write_config()
-        s.daemon.process.send_signal(signal.SIGHUP)
+        s.run("reload")
         s.check(ignored=[b"a.tmp"])
         row = s.rows()[-1]
         self.assertEqual((row["kind"], row["path"], row.get("ignored")), ("delete", "a.tmp", True))
@@ -568,6 +568,8 @@ class Life(spoor.Case):
         s.check(ignored=[b"a.tmp"])
         self.assertIn("ingore", "\n".join(s.daemon.lines))
         s.stop()
+        s.run("reload", code=1)
+        self.assertIn("no daemon runs", s.last_error)
 
     def test_signals(self):
         s = self.s

@@ -71,7 +71,9 @@ class Sandbox(spoor.Case):
         self.assertFalse(self.logged("another machine"))
         s.settings["log_level"] = "info"
         s.write_config()
-        self.reload()
+        s.run("reload", code=1)
+        self.assertIn("the old configuration stays: ", s.last_error)
+        self.assertIn("sandbox is another now", s.last_error)
         self.assertTrue(self.logged("sandbox is another now"))
         s.check()
 

@@ -125,6 +125,25 @@ class WholeDaemon(wine.Case):
         code, _, said = self.run_spoor("stop")
         self.assertIn("not running", said)
 
+    def test_reload(self):
+        self.start_server()
+        self.start_daemon()
+        self.write("a.tmp", "not ignored yet")
+        self.assert_whole()
+        self.upload_lines = "kinds = create\n"
+        self.write_config()
+        code, _, said = self.run_spoor("reload")
+        self.assertEqual(code, 78, said)  # a replica gets all kinds
+        self.assertIn("kinds", said)
+        self.upload_lines = "fold = off\n"
+        self.write_config()
+        code, _, said = self.run_spoor("reload")
+        self.assertEqual(code, 0, said)
+        self.assertIn("in force", said)
+        self.assertIn("the new configuration runs", self.daemon.text())
+        self.write("b", "after")
+        self.assert_whole()
+
     def test_stop_ends_run(self):
         self.start_server()
         self.start_daemon()
