@@ -292,7 +292,7 @@ static bool put_names_back_locked(struct observe *o, int64_t now_ns)
 
 /* What the round learned of a directory goes into the tree; one that is still to be listed is
  * marked. Not under the lock, because unwatching calls the watch. */
-static bool finish_dir(struct observe *o, const struct observe_dir *state, int64_t now_ns)
+static bool finish_dir(struct observe *o, struct observe_dir *state, int64_t now_ns)
 {
     struct entry *entry = tree_dir(o->env.tree, state->dir);
     if (!entry) {
@@ -302,6 +302,7 @@ static bool finish_dir(struct observe *o, const struct observe_dir *state, int64
         return true; /* should it enter, it is listed then */
     }
     if (state->watched) {
+        state->replaced = entry->watch == state->watch ? -1 : entry->watch;
         entry->watch = state->watch;
         entry->flags &= (uint8_t)~TREE_UNWATCHED;
     } else if (state->limit) {
@@ -328,6 +329,23 @@ static bool finish_dir(struct observe *o, const struct observe_dir *state, int64
     return ok;
 }
 
+/* A directory whose number was given to another one, as weak file systems do, has another watch
+ * now. The one before watches what is no longer here, unless the round gave it to another entry. */
+static void drop_replaced(struct observe *o)
+{
+    for (size_t i = 0; i < o->dir_count; i++) {
+        int32_t watch = o->dirs[i]->replaced;
+        bool held = watch < 0;
+        for (size_t k = 0; k < o->dir_count && !held; k++) {
+            const struct entry *entry = tree_dir(o->env.tree, o->dirs[k]->dir);
+            held = entry && entry->watch == watch;
+        }
+        if (!held) {
+            o->env.disk->ops->unwatch(o->env.disk->ctx, watch);
+        }
+    }
+}
+
 bool observe_after(struct observe *o, int64_t now_ns)
 {
     pthread_mutex_lock(o->env.lock);
@@ -336,6 +354,7 @@ bool observe_after(struct observe *o, int64_t now_ns)
     for (size_t i = 0; i < o->dir_count; i++) {
         ok = finish_dir(o, o->dirs[i], now_ns) && ok;
     }
+    drop_replaced(o);
     tree_unload_files(o->env.tree);
     return ok;
 }

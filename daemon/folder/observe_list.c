@@ -61,7 +61,7 @@ struct observe_dir *observe_dir_of(struct observe *o, struct file_id dir)
         o->rc = ERR_NOMEM;
         return NULL;
     }
-    *state = (struct observe_dir){.dir = dir, .watch = -1};
+    *state = (struct observe_dir){.dir = dir, .watch = -1, .replaced = -1};
     struct observe_dir **slot = &o->dir_table[hash_dir(dir) & o->dir_mask];
     state->chain = *slot;
     *slot = state;

@@ -34,6 +34,7 @@ struct observe_dir {
                      it went while it was listed */
     uint8_t failures;
     int32_t watch;
+    int32_t replaced;          /* the watch that the tree had for it before, -1 none */
     const struct bytes *names; /* sorted, where names may be found under other bytes; else NULL */
     size_t name_count;
 };
