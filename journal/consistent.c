@@ -1,4 +1,6 @@
-/* consistent.c: see consistent.h. The numbers are the steps of RULES.md section F. */
+/* consistent.c: see consistent.h. Four rules void facts (RULES 4), again and again until none does:
+ * a directory has one name; what is displaced is somewhere or gone; a directory's way up ends at
+ * the root; a file of one link has one entry. */
 #include "consistent.h"
 
 #include "err.h"
@@ -91,7 +93,7 @@ static void unmark_gone(struct consistent *state)
     state->gone_count = 0;
 }
 
-/* Step 5: a directory has one name; of two looks that found it the later one is right. */
+/* A directory has one name; of two looks that found it the later one is right. */
 static bool void_older_places(struct facts *facts)
 {
     bool any = false;
@@ -111,7 +113,7 @@ static bool void_older_places(struct facts *facts)
     return any;
 }
 
-/* Step 6: what becomes of an entry whose name holds something else now. */
+/* What becomes of an entry whose name holds something else now. */
 static int judge_displaced(struct consistent *state, bool *any)
 {
     for (size_t i = 0; i < facts_count(state->facts); i++) {
@@ -177,7 +179,7 @@ static void void_ring(const struct consistent *state, struct file_id dir)
 
 enum chain { CHAIN_ROOT, CHAIN_LOST, CHAIN_RING };
 
-/* Step 7: does the directory live in the tree that the facts describe? Rings are found as Brent
+/* Does the directory live in the tree that the facts describe? Rings are found as Brent
  * does: a marker that is moved up after 1, 2, 4, ... steps. */
 static enum chain follow(const struct consistent *state, struct file_id dir,
                          struct file_id *in_ring)
@@ -202,7 +204,7 @@ static enum chain follow(const struct consistent *state, struct file_id dir,
     return CHAIN_ROOT;
 }
 
-/* Step 8: the tree has this file under a name that nothing decides in this round: creating it here
+/* The tree has this file under a name that nothing decides in this round: creating it here
  * would give one file two entries. Wait until that name has been looked at. */
 static bool must_wait(const struct consistent *state, const struct fact *fact)
 {

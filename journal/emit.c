@@ -1,6 +1,5 @@
-/* emit.c: an order in which the plan can be applied, and the edits (step 11 and 12 of RULES.md
- * section F). The tree is edited with each row, so whether something can be applied is simply
- * asked of the tree.
+/* emit.c: an order in which the plan can be applied, and the edits (RULES 4). The tree is edited
+ * with each row, so whether something can be applied is simply asked of the tree.
  *
  * Termination: a create waits for a delete or a move, a delete waits for a move; so a stuck
  * set holds a move; two that want each other's places are one exchange, else one entry is
@@ -367,81 +366,9 @@ static bool run_park(struct emitter *emitter)
 
 /* --- attributes --- */
 
-struct seen {
-    uint8_t hints; /* of every name of the same file */
-    bool linked;   /* another name of it is known, here or in the tree */
-};
-
-static struct seen gather_hints(const struct plan *plan, const struct plan_item *item)
-{
-    struct seen seen = {item->hints, item->fact->link_count > 1};
-    const struct fact *fact = facts_first_file(plan->facts, item->fact->file);
-    for (; fact; fact = facts_next_file(fact)) {
-        if (fact != item->fact && !fact->voided) {
-            seen.hints |= fact->hints;
-            seen.linked = true;
-        }
-    }
-    return seen;
-}
-
-/* What kind of row, if any, brings `entry` to what the fact says (RULES 9). CHANGE_GAP stands for
- * "no row, but remember the ctime". 0: nothing differs. */
-static int compare_attrs(const struct plan *plan, const struct plan_item *item)
-{
-    const struct fact *fact = item->fact;
-    const struct entry *entry = item->kept;
-    bool mode = entry->mode != fact->attrs.mode;
-    if (entry_is_dir(entry)) {
-        return mode ? CHANGE_ATTRIB : 0;
-    }
-    bool ctime = entry->ctime_ns != fact->attrs.ctime_ns;
-    if (entry->type == ENTRY_SYMLINK) {
-        struct bytes target = bytes_of(entry->target, entry->target_len);
-        return !bytes_equal(target, fact->attrs.target) ? CHANGE_MODIFY : ctime ? CHANGE_GAP : 0;
-    }
-    if (entry->type == ENTRY_OTHER) {
-        return mode ? CHANGE_ATTRIB : ctime ? CHANGE_GAP : 0;
-    }
-    struct seen seen = gather_hints(plan, item);
-    if (entry->size != fact->attrs.size || entry->mtime_ns != fact->attrs.mtime_ns ||
-        (seen.hints & HINT_CLOSED)) {
-        return CHANGE_MODIFY;
-    }
-    if (mode) {
-        return CHANGE_ATTRIB;
-    }
-    if (!ctime) {
-        return 0;
-    }
-    /* Only the ctime moved: a chown or setxattr, a link or rename, or content whose mtime was put
-     * back. Renames and links change it by themselves. */
-    if (seen.hints & HINT_CONTENT) {
-        return CHANGE_MODIFY;
-    }
-    if (item->moved || seen.linked || (seen.hints & HINT_NAME)) {
-        return CHANGE_GAP;
-    }
-    if (seen.hints & HINT_ATTRIB) {
-        return CHANGE_ATTRIB;
-    }
-    return seen.hints & HINT_SCAN ? CHANGE_MODIFY : CHANGE_GAP;
-}
-
-/* A write through another name of the file is this one's change, too. */
-static struct actor actor_of(const struct plan *plan, const struct plan_item *item)
-{
-    const struct fact *fact = facts_first_file(plan->facts, item->fact->file);
-    struct actor actor = item->actor;
-    for (; fact && !actor.pid; fact = facts_next_file(fact)) {
-        actor = fact->voided ? actor : fact->actor;
-    }
-    return actor;
-}
-
 static void emit_attributes(struct emitter *emitter, struct plan_item *item)
 {
-    int kind = item->kept ? compare_attrs(emitter->plan, item) : 0;
+    int kind = item->kept ? plan_compare_attrs(emitter->plan, item) : 0;
     if (kind == 0) {
         return;
     }
@@ -452,7 +379,7 @@ static void emit_attributes(struct emitter *emitter, struct plan_item *item)
     bool quiet = kind == CHANGE_GAP;
     struct edit edit =
         edit_of(emitter, quiet ? CHANGE_ATTRIB : (enum change_kind)kind, item->kept, item);
-    edit.actor = actor_of(emitter->plan, item);
+    edit.actor = plan_actor(emitter->plan, item);
     edit.quiet = quiet;
     edit.flags = !quiet && item->fact->partial ? CHANGE_PARTIAL : 0;
     add(emitter, &edit);

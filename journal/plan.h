@@ -42,4 +42,11 @@ int plan_emit(struct plan *plan, struct err *err);
 /* The plan's item for a name of the tree: of the fact about it, valid or not; NULL without one. */
 struct plan_item *plan_about(const struct plan *plan, struct file_id dir, struct bytes name);
 
+/* plan_attrs.c */
+/* The kind of the row, if any, that brings `item->kept` to what the fact says. CHANGE_GAP stands
+ * for "no row, but remember the ctime". 0: nothing differs. */
+int plan_compare_attrs(const struct plan *plan, const struct plan_item *item);
+/* A write through another name of the file is this one's change, too. */
+struct actor plan_actor(const struct plan *plan, const struct plan_item *item);
+
 #endif

@@ -1,6 +1,5 @@
-/* reconcile.c: see reconcile.h. This file decides what each fact asks for (step 9 and 10 of
- * RULES.md section F); consistent.c before it makes the facts fit together, emit.c after it
- * finds the order. */
+/* reconcile.c: see reconcile.h. This file decides what each fact asks for; consistent.c before it
+ * makes the facts fit together, emit.c after it finds the order. */
 #include "reconcile.h"
 
 #include "consistent.h"

@@ -6,7 +6,8 @@
  * moves by identity, then emits edits in an order in which each is applicable when its
  * turn comes: parents exist, targets are free, what leaves a directory leaves before it
  * dies; swaps become one exchange, longer cycles park one entry at a temporary name. The
- * tree is edited along the way, row by row. RULES.md section F gives each rule's reason. */
+ * tree is edited along the way, row by row. docs/proof.md (rules 3 and 4) names, for each thing
+ * that must not be left out, the shortest sequence that breaks without it. */
 #ifndef SPOOR_RECONCILE_H
 #define SPOOR_RECONCILE_H
 

@@ -1,5 +1,5 @@
-/* observe.h: names that are due become facts: the looks of a round (RULES.md section F, steps
- * 1 to 4 and 13). It knows the disk by disk.h alone, read only, and never follows a link.
+/* observe.h: names that are due become facts: the looks of a round (RULES 3, 4). It knows the disk
+ * by disk.h alone, read only, and never follows a link.
  *
  * A round: observe_round() takes what is due, looks at it and at whatever else must be known
  * before anything may be called gone (the names an identity had or has, dirty names, directories

@@ -1,6 +1,6 @@
 /* sim_identity.c: what lives on keeps its entry: a file or directory that was in the tree, and was
  * visible in the folder from then on, whatever it was called and wherever it lay, has the same
- * logical id after every commit (RULES.md section H).
+ * logical id after every commit.
  *
  * Not asked of what the daemon could not have known: what left the folder, was ignored, covered or
  * unreadable for a moment; files with several names, whose entries may change places; what moved
