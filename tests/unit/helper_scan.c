@@ -330,6 +330,35 @@ int scan_test_compare(struct scan_test *test, struct scan_result *out, struct er
     return scan_compare(&test->env, test->tree, test->state, out, err);
 }
 
+void scan_test_must_index(struct scan_test *test)
+{
+    struct err err = {0};
+    if (scan_test_index(test, true, &err))
+        fail_msg("%s", err.text);
+}
+
+void scan_test_must_compare(struct scan_test *test, struct scan_result *out)
+{
+    struct err err = {0};
+    if (scan_test_compare(test, out, &err))
+        fail_msg("%s", err.text);
+}
+
+void scan_test_reload(struct scan_test *test)
+{
+    struct err err = {0};
+    tree_free(test->tree);
+    test->tree = NULL;
+    assert_int_equal(tree_new(&test->tree, NULL), 0);
+    struct walk root;
+    walk_folder(&root, test->temp.path, NULL);
+    const struct walked *folder = walk_find(&root, "root");
+    tree_set_root(test->tree, folder->file, folder->attrs.mode);
+    walk_free(&root);
+    if (journal_load_tree(test->journal, test->tree, &err))
+        fail_msg("%s", err.text);
+}
+
 bool scan_test_troubled(const struct scan_test *test, const char *path, int os)
 {
     for (int i = 0; i < test->trouble_count && i < SCAN_TEST_TROUBLES; i++)
@@ -348,6 +377,11 @@ struct entry *scan_test_dir(struct scan_test *test, const char *path)
     }
     assert_non_null(at);
     return at;
+}
+
+struct file_id scan_test_file(struct scan_test *test, const char *path)
+{
+    return scan_test_dir(test, path)->file;
 }
 
 bool scan_test_found(const struct scan_result *result, struct file_id dir, const char *name)

@@ -60,6 +60,11 @@ int scan_test_teardown(void **state);
 /* The first index, into the tree and, with `journal`, a new journal. */
 int scan_test_index(struct scan_test *test, bool journal, struct err *err);
 int scan_test_compare(struct scan_test *test, struct scan_result *out, struct err *err);
+/* As after a start: the tree comes from the journal. */
+void scan_test_reload(struct scan_test *test);
+/* The first two with a journal; a failure fails the test. */
+void scan_test_must_index(struct scan_test *test);
+void scan_test_must_compare(struct scan_test *test, struct scan_result *out);
 
 /* A next number below `bound`, from a seed (splitmix64). */
 uint64_t scan_test_random(uint64_t *seed, uint64_t bound);
@@ -80,6 +85,7 @@ bool walked_equal(const struct walked *x, const struct walked *y);
 bool scan_test_troubled(const struct scan_test *test, const char *path, int os);
 /* The directory's entry in the tree. */
 struct entry *scan_test_dir(struct scan_test *test, const char *path);
+struct file_id scan_test_file(struct scan_test *test, const char *path);
 /* Is the name in this directory in the result? */
 bool scan_test_found(const struct scan_result *result, struct file_id dir, const char *name);
 
