@@ -143,6 +143,11 @@ static void use_backslashes(wchar_t *units)
             *units = L'\\';
 }
 
+bool native_is_dots(const wchar_t *name, size_t count)
+{
+    return count > 0 && count <= 2 && name[0] == L'.' && (count == 1 || name[1] == L'.');
+}
+
 int native_path(const char *path, wchar_t **out, struct err *err)
 {
     static const wchar_t local[] = L"\\\\?\\", share[] = L"\\\\?\\UNC";

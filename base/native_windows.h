@@ -40,6 +40,8 @@ int err_native(struct err *err, DWORD os, const char *format, ...) PRINTF_LIKE(3
 int native_wide(const char *text, wchar_t **out, struct err *err);
 /* Appends `count` units as WTF-8. */
 void native_add_narrow(struct buf *out, const wchar_t *units, size_t count);
+/* Is it "." or "..", which listings have and nobody asks for? */
+bool native_is_dots(const wchar_t *name, size_t count);
 /* A path of the host ("C:/x", "//server/share/x", "x") as "\\?\C:\x", absolute and free of the
  * 260 units' limit; the caller frees *out. */
 int native_path(const char *path, wchar_t **out, struct err *err);

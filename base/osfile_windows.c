@@ -1,5 +1,5 @@
-/* osfile_windows.c: the daemon's own files: private directories, atomic replacement, secrets, the
- * lock.
+/* osfile_windows.c: the daemon's own files: atomic replacement, secrets, logs, the lock. Their
+ * directories are in osfile_dir_windows.c.
  *
  * Everything is opened below a directory's handle, with all three shares unless something is to be
  * kept from others, so that nobody is kept from renaming or deleting. An access list is looked at
@@ -14,160 +14,40 @@
 #include "err.h"
 #include "native_windows.h"
 #include "num.h"
+#include "osfile_windows.h"
 
 #define OSFILE_CHUNK      16384
 #define OSFILE_PID_BYTES  24
 #define OSFILE_NAME_BYTES 256
-#define LIST_BYTES        32768
 #define LOCK_OFFSET       0x7fffffff /* far behind the text, which others read */
 #define MACHINE_KEY       L"SOFTWARE\\Microsoft\\Cryptography"
 #define MACHINE_VALUE     L"MachineGuid"
 #define MACHINE_UNITS_MAX 64
 
-#define SHARE_ALL (FILE_SHARE_READ | FILE_SHARE_WRITE | FILE_SHARE_DELETE)
-/* What lets its holder change a directory or what lies in it. */
-#define RIGHTS_WRITE                                                                               \
-    (FILE_WRITE_DATA | FILE_APPEND_DATA | FILE_DELETE_CHILD | DELETE | WRITE_DAC | WRITE_OWNER |   \
-     GENERIC_WRITE)
-#define RIGHTS_READ (FILE_READ_DATA | RIGHTS_WRITE | GENERIC_READ)
+#define RIGHTS_READ (FILE_READ_DATA | OSFILE_RIGHTS_WRITE | GENERIC_READ)
 
 static const struct native_open read_file = {
     .access = FILE_GENERIC_READ,
-    .share = SHARE_ALL,
+    .share = OSFILE_SHARE_ALL,
     .disposition = FILE_OPEN,
     .options = FILE_NON_DIRECTORY_FILE,
 };
-static const struct native_open read_dir = {
-    .access = FILE_GENERIC_READ | FILE_TRAVERSE,
-    .share = SHARE_ALL,
-    .disposition = FILE_OPEN,
-    .options = FILE_DIRECTORY_FILE,
-};
 static const struct native_open open_or_make = {
     .access = FILE_GENERIC_READ | FILE_GENERIC_WRITE,
-    .share = SHARE_ALL,
+    .share = OSFILE_SHARE_ALL,
     .disposition = FILE_OPEN_IF,
     .options = FILE_NON_DIRECTORY_FILE,
     .is_private = true,
 };
 static const struct native_open look = {
     .access = FILE_READ_ATTRIBUTES,
-    .share = SHARE_ALL,
+    .share = OSFILE_SHARE_ALL,
     .disposition = FILE_OPEN,
 };
-
-static HANDLE dir_of(int dirfd)
-{
-    return dirfd == OSFILE_CWD ? NULL : native_handle(dirfd);
-}
 
 static bool is_absent(DWORD os)
 {
     return os == ERROR_FILE_NOT_FOUND || os == ERROR_PATH_NOT_FOUND;
-}
-
-/* The handle as a descriptor, which takes it over. */
-static int descriptor(HANDLE handle, const char *name, struct err *err)
-{
-    int fd = native_fd(handle);
-
-    return fd >= 0 ? fd : err_set(err, ERR_LIMIT, 0, "'%s': too many files are open", name);
-}
-
-int osfile_open_dir(const char *path, struct err *err)
-{
-    HANDLE dir;
-    DWORD os = native_open_at(NULL, path, &read_dir, &dir);
-
-    if (os != 0)
-        return err_native(err, os, "cannot open directory '%s'", path);
-    return descriptor(dir, path, err);
-}
-
-static int check_private(HANDLE dir, const char *path, struct err *err)
-{
-    bool others = false, ours = false;
-    DWORD os = native_look_private(dir, RIGHTS_WRITE, &others, &ours);
-
-    if (os != 0)
-        return err_native(err, os, "cannot look at directory '%s'", path);
-    if (!ours)
-        return err_set(err, ERR_DENIED, 0,
-                       "directory '%s': belongs to another user than the one who runs this; choose "
-                       "another or change its owner",
-                       path);
-    if (others)
-        return err_set(err, ERR_DENIED, 0,
-                       "directory '%s': others can write to it; see to it that only its user, "
-                       "administrators and the system may",
-                       path);
-    return 0;
-}
-
-/* Makes one directory, unless it is there; only the last is private. */
-static DWORD make_dir(const char *path, bool last)
-{
-    struct native_open how = read_dir;
-    HANDLE dir;
-
-    how.disposition = FILE_OPEN_IF;
-    how.is_private = last;
-    DWORD os = native_open_at(NULL, path, &how, &dir);
-    if (os == 0)
-        (void)CloseHandle(dir); /* opened to be made only */
-    return os;
-}
-
-/* Where the first name below the volume begins: after "C:/" or "//server/share/". */
-static char *after_volume(char *path)
-{
-    if (path[0] && path[1] == ':')
-        return path + 2 + (path[2] == '/');
-    if (path[0] == '/' && path[1] == '/') {
-        char *share = strchr(path + 2, '/');
-        char *rest = share ? strchr(share + 1, '/') : NULL;
-        return rest ? rest + 1 : path + strlen(path);
-    }
-    return path + (*path == '/');
-}
-
-static int make_with_parents(char *path, struct err *err)
-{
-    for (char *slash = after_volume(path);; slash++) {
-        slash += strcspn(slash, "/\\");
-        char parted = *slash;
-        *slash = '\0';
-        DWORD os = make_dir(path, parted == '\0');
-        if (os != 0)
-            return err_native(err, os, "cannot make directory '%s'", path);
-        if (parted == '\0')
-            return 0;
-        *slash = parted;
-    }
-}
-
-int osfile_make_private_dir(const char *path, struct err *err)
-{
-    size_t len = strlen(path);
-
-    while (len > 1 && (path[len - 1] == '/' || path[len - 1] == '\\'))
-        len--;
-    if (len == 0)
-        return err_set(err, ERR_INVALID, 0, "directory '%s': the path is empty", path);
-    char *copy = strndup(path, len);
-    if (!copy)
-        return err_set(err, ERR_NOMEM, 0, "cannot make directory '%s': out of memory", path);
-    HANDLE dir = NULL;
-    int rc = make_with_parents(copy, err);
-    DWORD os = rc == 0 ? native_open_at(NULL, copy, &read_dir, &dir) : 0;
-    if (os != 0)
-        rc = err_native(err, os, "cannot open directory '%s'", copy);
-    if (rc == 0)
-        rc = check_private(dir, copy, err);
-    if (dir)
-        (void)CloseHandle(dir); /* opened to look only */
-    free(copy);
-    return rc;
 }
 
 static int read_all(HANDLE file, const char *name, size_t limit, struct buf *out, struct err *err)
@@ -199,7 +79,7 @@ static int read_all(HANDLE file, const char *name, size_t limit, struct buf *out
 int osfile_read(int dirfd, const char *name, size_t limit, struct buf *out, struct err *err)
 {
     HANDLE file;
-    DWORD os = native_open_at(dir_of(dirfd), name, &read_file, &file);
+    DWORD os = native_open_at(osfile_dir_of(dirfd), name, &read_file, &file);
 
     if (os != 0)
         return err_native(err, os, "cannot open '%s'", name);
@@ -258,7 +138,7 @@ static int make_temporary(int dirfd, const char *name, ULONG options,
 {
     const struct native_open how = {
         .access = FILE_GENERIC_READ | FILE_GENERIC_WRITE | DELETE,
-        .share = SHARE_ALL,
+        .share = OSFILE_SHARE_ALL,
         .disposition = FILE_CREATE,
         .options = FILE_NON_DIRECTORY_FILE | options,
         .is_private = true,
@@ -272,7 +152,7 @@ static int make_temporary(int dirfd, const char *name, ULONG options,
         snprintf(temporary, OSFILE_NAME_BYTES, "%s.%016llx.tmp", name, (unsigned long long)random);
     if (n < 0 || n >= OSFILE_NAME_BYTES)
         return err_set(err, ERR_LIMIT, 0, "cannot write '%s': its name is too long", name);
-    DWORD os = native_open_at(dir_of(dirfd), temporary, &how, out);
+    DWORD os = native_open_at(osfile_dir_of(dirfd), temporary, &how, out);
     return os == 0 ? 0 : err_native(err, os, "cannot make '%s'", temporary);
 }
 
@@ -291,7 +171,7 @@ int osfile_replace(int dirfd, const char *name, const void *bytes, size_t len, s
     if (os == 0 && !FlushFileBuffers(file))
         os = GetLastError();
     if (os == 0)
-        os = native_rename(file, dir_of(dirfd), name, true);
+        os = native_rename(file, osfile_dir_of(dirfd), name, true);
     if (os != 0)
         (void)native_dispose(file); /* the first fault is the one to report */
     else if (!FlushFileBuffers(file))
@@ -304,11 +184,11 @@ int osfile_replace(int dirfd, const char *name, const void *bytes, size_t len, s
 int osfile_open(int dirfd, const char *name, struct err *err)
 {
     HANDLE file;
-    DWORD os = native_open_at(dir_of(dirfd), name, &open_or_make, &file);
+    DWORD os = native_open_at(osfile_dir_of(dirfd), name, &open_or_make, &file);
 
     if (os != 0)
         return err_native(err, os, "cannot open '%s'", name);
-    return descriptor(file, name, err);
+    return osfile_descriptor(file, name, err);
 }
 
 int osfile_make(int dirfd, const char *name, struct err *err)
@@ -324,7 +204,7 @@ int osfile_make(int dirfd, const char *name, struct err *err)
 int osfile_exists(int dirfd, const char *name, struct err *err)
 {
     HANDLE file;
-    DWORD os = native_open_at(dir_of(dirfd), name, &look, &file);
+    DWORD os = native_open_at(osfile_dir_of(dirfd), name, &look, &file);
 
     if (os != 0)
         return is_absent(os) ? 0 : err_native(err, os, "cannot look for '%s'", name);
@@ -336,7 +216,7 @@ int osfile_size(int dirfd, const char *name, int64_t *out, struct err *err)
 {
     LARGE_INTEGER size = {.QuadPart = 0};
     HANDLE file;
-    DWORD os = native_open_at(dir_of(dirfd), name, &look, &file);
+    DWORD os = native_open_at(osfile_dir_of(dirfd), name, &look, &file);
 
     if (os == 0) {
         if (!GetFileSizeEx(file, &size))
@@ -353,15 +233,15 @@ int osfile_move_aside(int dirfd, const char *from, const char *to, struct err *e
 {
     const struct native_open how = {
         .access = FILE_GENERIC_READ | FILE_GENERIC_WRITE | DELETE,
-        .share = SHARE_ALL,
+        .share = OSFILE_SHARE_ALL,
         .disposition = FILE_OPEN,
         .options = FILE_OPEN_REPARSE_POINT,
     };
     HANDLE file;
-    DWORD os = native_open_at(dir_of(dirfd), from, &how, &file);
+    DWORD os = native_open_at(osfile_dir_of(dirfd), from, &how, &file);
 
     if (os == 0) {
-        os = native_rename(file, dir_of(dirfd), to, false);
+        os = native_rename(file, osfile_dir_of(dirfd), to, false);
         if (os == 0 && !FlushFileBuffers(file)) /* takes the rename with it, as above */
             os = GetLastError();
         (void)CloseHandle(file); /* nothing was written that is not flushed */
@@ -378,7 +258,7 @@ int osfile_check_readable(int dirfd, const char *name, struct err *err)
     char bytes[OSFILE_CHUNK];
     DWORD n = 1;
     HANDLE file;
-    DWORD os = native_open_at(dir_of(dirfd), name, &read_file, &file);
+    DWORD os = native_open_at(osfile_dir_of(dirfd), name, &read_file, &file);
 
     if (os == 0) {
         while (os == 0 && n > 0)
@@ -392,85 +272,20 @@ int osfile_check_readable(int dirfd, const char *name, struct err *err)
     return os == 0 || is_absent(os) ? 0 : err_native(err, os, "cannot read '%s'", name);
 }
 
-/* Each rename was flushed by the handle of what was renamed; directories themselves cannot be. */
-int osfile_sync_dir(int dirfd, const char *path, struct err *err)
-{
-    (void)dirfd;
-    (void)path;
-    (void)err;
-    return 0;
-}
-
-static bool is_dots(const WCHAR *name, size_t count)
-{
-    return count > 0 && count <= 2 && name[0] == L'.' && (count == 1 || name[1] == L'.');
-}
-
-/* One buffer of entries; what `visit` returned, or 0. */
-static int visit_entries(const char *bytes,
-                         int (*visit)(void *ctx, const char *name, struct err *err), void *ctx,
-                         struct err *err)
-{
-    struct buf name;
-    int rc = 0;
-
-    buf_init(&name, 4 * (size_t)NATIVE_NAME_MAX);
-    for (;;) {
-        const FILE_FULL_DIR_INFO *entry = (const void *)bytes;
-        size_t count = entry->FileNameLength / sizeof(WCHAR);
-        if (!is_dots(entry->FileName, count)) {
-            buf_reset(&name);
-            native_add_narrow(&name, entry->FileName, count);
-            rc = buf_ok(&name) ? visit(ctx, name.data, err)
-                               : err_set(err, ERR_NOMEM, 0, "cannot list a directory");
-        }
-        if (rc != 0 || entry->NextEntryOffset == 0)
-            break;
-        bytes += entry->NextEntryOffset;
-    }
-    buf_deinit(&name);
-    return rc;
-}
-
-int osfile_list(int dirfd, int (*visit)(void *ctx, const char *name, struct err *err), void *ctx,
-                struct err *err)
-{
-    HANDLE list = NULL; /* a position of its own */
-    char *bytes = malloc(LIST_BYTES);
-    int rc = bytes ? 0 : err_set(err, ERR_NOMEM, 0, "cannot list a directory: out of memory");
-    DWORD failed = rc == 0 ? native_open_at(dir_of(dirfd), "", &read_dir, &list) : 0;
-
-    if (failed != 0)
-        rc = err_native(err, failed, "cannot list a directory");
-    while (rc == 0) {
-        if (!GetFileInformationByHandleEx(list, FileFullDirectoryInfo, bytes, LIST_BYTES)) {
-            DWORD os = GetLastError();
-            if (os != ERROR_NO_MORE_FILES)
-                rc = err_native(err, os, "cannot list a directory");
-            break;
-        }
-        rc = visit_entries(bytes, visit, ctx, err);
-    }
-    if (list)
-        (void)CloseHandle(list); /* opened to list only */
-    free(bytes);
-    return rc;
-}
-
 int osfile_spool(int dirfd, struct err *err)
 {
     char name[OSFILE_NAME_BYTES];
     HANDLE file;
     int rc = make_temporary(dirfd, "spool", FILE_DELETE_ON_CLOSE, name, &file, err);
 
-    return rc == 0 ? descriptor(file, name, err) : rc;
+    return rc == 0 ? osfile_descriptor(file, name, err) : rc;
 }
 
 int osfile_open_log(const char *path, struct err *err)
 {
     const struct native_open append = {
         .access = FILE_APPEND_DATA | FILE_READ_ATTRIBUTES,
-        .share = SHARE_ALL,
+        .share = OSFILE_SHARE_ALL,
         .disposition = FILE_OPEN_IF,
         .options = FILE_NON_DIRECTORY_FILE,
         .is_private = true,
@@ -480,7 +295,7 @@ int osfile_open_log(const char *path, struct err *err)
 
     if (os != 0)
         return err_native(err, os, "cannot open the log file '%s'", path);
-    return descriptor(file, path, err);
+    return osfile_descriptor(file, path, err);
 }
 
 /* The C library closes the old one and takes a duplicate of the new one under its own lock. */
@@ -553,7 +368,7 @@ int osfile_lock(int dirfd, const char *name, int64_t *holder, struct err *err)
 {
     OVERLAPPED place = {.Offset = LOCK_OFFSET};
     HANDLE file;
-    DWORD os = native_open_at(dir_of(dirfd), name, &open_or_make, &file);
+    DWORD os = native_open_at(osfile_dir_of(dirfd), name, &open_or_make, &file);
     int rc;
 
     if (os != 0)
@@ -573,7 +388,7 @@ int osfile_lock(int dirfd, const char *name, int64_t *holder, struct err *err)
         rc = err_native(err, os, "cannot write lock file '%s'", name);
         goto out;
     }
-    return descriptor(file, name, err);
+    return osfile_descriptor(file, name, err);
 out:
     (void)CloseHandle(file); /* gives the lock up, if we had it */
     return rc;

@@ -2,10 +2,9 @@
  *
  * A name is first asked of its directory (a listing of that one name), which answers with the name
  * as it is stored: another case or an 8.3 name is absent (RULES 7). What a listing says of sizes
- * and times is as old as the last close through that very name, so those come from a handle, opened
- * for attributes alone, which no other program's sharing can refuse or feel. Reparse points are
- * never followed: those that stand for another place are links (symbolic links, junctions, mounted
- * volumes), others (clouds, compression) are what they look like. All handles share everything, so
+ * and times is as old as the last close through that very name, so those come from a handle
+ * (disk_facts_windows.h), opened for attributes alone, which no other program's sharing can refuse
+ * or feel. Reparse points are never followed. All handles share everything, so
  * that nobody is kept from renaming or deleting. Why something is unknown is told as an errno. No
  * state but the path and the watch, which never change: any thread, one at a time on one handle. */
 #include "disk.h"
@@ -15,6 +14,7 @@
 
 #include "buf.h"
 #include "clock.h"
+#include "disk_facts_windows.h"
 #include "disk_type_windows.h"
 #include "err.h"
 #include "native_windows.h"
@@ -27,8 +27,6 @@ _Static_assert(DISK_NAME_MAX == NATIVE_NAME_MAX * WTF8_UNIT_BYTES_MAX, "any name
 #define LOOK_RETRIES      8 /* a name that changes its file under our eyes so often is unknown */
 #define READ_STEP_BYTES   4096
 #define ENTRY_BYTES       (sizeof(FILE_ID_BOTH_DIR_INFORMATION) + 2 * NATIVE_NAME_MAX + 8)
-#define UNIX_EPOCH        INT64_C(116444736000000000) /* 1970 in units since 1601 */
-#define UNIT_NS           100
 #define SHARE_ALL         (FILE_SHARE_READ | FILE_SHARE_WRITE | FILE_SHARE_DELETE)
 #define LOOK_OPTIONS      (FILE_OPEN_REPARSE_POINT | FILE_OPEN_FOR_BACKUP_INTENT)
 
@@ -47,15 +45,6 @@ struct disk_dir {
     uint64_t volume;          /* of the folder's root */
     size_t name_len;          /* 0: the root */
     char name[DISK_NAME_MAX]; /* where it was opened in `parent` */
-};
-
-/* What an opened entry says of itself. */
-struct facts {
-    struct file_id file;
-    uint64_t volume;
-    FILE_BASIC_INFO basic;
-    FILE_STANDARD_INFO standard;
-    DWORD tag; /* of a reparse point; 0: none */
 };
 
 static const struct native_open open_list = {
@@ -129,42 +118,6 @@ static bool name_text(struct bytes name, char out[DISK_NAME_MAX + 1])
     return strcmp(out, ".") != 0 && strcmp(out, "..") != 0;
 }
 
-static int64_t ns_of(LARGE_INTEGER time)
-{
-    return (time.QuadPart - UNIX_EPOCH) * UNIT_NS;
-}
-
-static DWORD ask_facts(HANDLE handle, struct facts *out)
-{
-    FILE_ATTRIBUTE_TAG_INFO tag;
-    FILE_ID_INFO id;
-
-    if (!GetFileInformationByHandleEx(handle, FileBasicInfo, &out->basic, sizeof out->basic) ||
-        !GetFileInformationByHandleEx(handle, FileStandardInfo, &out->standard,
-                                      sizeof out->standard) ||
-        !GetFileInformationByHandleEx(handle, FileIdInfo, &id, sizeof id))
-        return GetLastError();
-    out->tag = 0;
-    if (out->basic.FileAttributes & FILE_ATTRIBUTE_REPARSE_POINT) {
-        if (!GetFileInformationByHandleEx(handle, FileAttributeTagInfo, &tag, sizeof tag))
-            return GetLastError();
-        out->tag = tag.ReparseTag;
-    }
-    struct osfile_identity identity = native_identity(&id);
-    out->file = (struct file_id){identity.low, identity.high};
-    out->volume = identity.volume;
-    return 0;
-}
-
-static enum entry_type type_of(const struct facts *facts)
-{
-    if (facts->tag == IO_REPARSE_TAG_SYMLINK || facts->tag == IO_REPARSE_TAG_MOUNT_POINT)
-        return ENTRY_SYMLINK;
-    if (facts->tag && IsReparseTagNameSurrogate(facts->tag))
-        return ENTRY_OTHER;
-    return facts->basic.FileAttributes & FILE_ATTRIBUTE_DIRECTORY ? ENTRY_DIR : ENTRY_FILE;
-}
-
 /* ---- stored names ---- */
 
 /* Does the directory hold this very name? The directory is opened anew: the name that a listing is
@@ -205,12 +158,12 @@ static int ask_stored(const struct disk_dir *dir, struct bytes name)
 static enum disk_answer adopt_dir(HANDLE handle, const struct disk_dir *parent, struct bytes name,
                                   struct disk_dir **out, struct file_id *file, int *os)
 {
-    struct facts facts;
+    struct disk_facts facts;
     struct disk_dir *dir = malloc(sizeof *dir);
-    DWORD failed = dir ? ask_facts(handle, &facts) : ERROR_NOT_ENOUGH_MEMORY;
+    DWORD failed = dir ? disk_facts_ask(handle, &facts) : ERROR_NOT_ENOUGH_MEMORY;
     enum disk_answer answer = DISK_UNKNOWN;
     *os = errno_of(failed);
-    if (failed == 0 && type_of(&facts) != ENTRY_DIR) {
+    if (failed == 0 && disk_facts_type(&facts) != ENTRY_DIR) {
         *os = ENOTDIR;
         answer = DISK_ABSENT;
     } else if (failed == 0 && parent && facts.volume != parent->volume) {
@@ -277,18 +230,13 @@ static void real_close(void *ctx, struct disk_dir *dir)
     free(dir);
 }
 
-static bool is_dots(const WCHAR *name, size_t count)
-{
-    return count > 0 && count <= 2 && name[0] == L'.' && (count == 1 || name[1] == L'.');
-}
-
 /* One buffer of entries; those of the root are without the watch's own. */
 static bool add_names(struct buf *names, bool root, const unsigned char *at)
 {
     for (;;) {
         const FILE_ID_BOTH_DIR_INFORMATION *entry = (const void *)at;
         size_t count = entry->FileNameLength / sizeof(WCHAR);
-        if (!is_dots(entry->FileName, count)) {
+        if (!native_is_dots(entry->FileName, count)) {
             char name[DISK_NAME_MAX];
             size_t len = 0;
             if (wtf8_from_utf16(entry->FileName, count, name, sizeof name, &len))
@@ -339,82 +287,22 @@ static enum disk_answer unknown(struct disk_entry *out, int os)
     return DISK_UNKNOWN;
 }
 
-/* What belongs to the type (change.h). There are no modes: what may be written is 0644, a
- * directory 0755, as for a user of the default umask. */
-static struct entry_attrs attrs_of(const struct facts *facts, enum entry_type type)
-{
-    struct entry_attrs attrs = {0};
-    if (type == ENTRY_FILE) {
-        attrs.size = facts->standard.EndOfFile.QuadPart;
-        attrs.mtime_ns = ns_of(facts->basic.LastWriteTime);
-    }
-    if (type == ENTRY_DIR)
-        attrs.mode = 0755;
-    else if (type != ENTRY_SYMLINK)
-        attrs.mode = facts->basic.FileAttributes & FILE_ATTRIBUTE_READONLY ? 0444 : 0644;
-    if (type != ENTRY_DIR)
-        attrs.ctime_ns = ns_of(facts->basic.ChangeTime);
-    return attrs;
-}
-
-/* The target as it is stored, without the kernel's own front. */
-static DWORD read_target(HANDLE handle, struct disk_entry *out)
-{
-    unsigned char *bytes = malloc(MAXIMUM_REPARSE_DATA_BUFFER_SIZE);
-    DWORD got = 0, os = 0;
-    size_t len = 0;
-    if (!bytes)
-        return ERROR_NOT_ENOUGH_MEMORY;
-    if (!DeviceIoControl(handle, FSCTL_GET_REPARSE_POINT, NULL, 0, bytes,
-                         MAXIMUM_REPARSE_DATA_BUFFER_SIZE, &got, NULL)) {
-        os = GetLastError();
-        goto out;
-    }
-    /* REPARSE_DATA_BUFFER (ntifs.h): tag, length, reserved; then offsets and lengths of the
-     * substitute name and the print name, and for a symbolic link flags, before the names. */
-    uint32_t tag;
-    uint16_t head[4];
-    memcpy(&tag, bytes, sizeof tag);
-    size_t names = tag == IO_REPARSE_TAG_SYMLINK ? 20 : 16;
-    if (got < names) {
-        os = ERROR_INVALID_DATA;
-        goto out;
-    }
-    memcpy(head, bytes + 8, sizeof head);
-    size_t at = names + head[0], size = head[1];
-    if (at + size > got) {
-        os = ERROR_INVALID_DATA;
-        goto out;
-    }
-    if (size >= 8 && memcmp(bytes + at, L"\\??\\", 8) == 0) {
-        at += 8;
-        size -= 8;
-    }
-    if (wtf8_from_utf16(bytes + at, size / 2, out->target, sizeof out->target, &len))
-        os = ERROR_INVALID_DATA;
-    else
-        out->attrs.target = bytes_of(out->target, len);
-out:
-    free(bytes);
-    return os;
-}
-
 static DWORD look_at(HANDLE handle, const struct disk_dir *dir, struct disk_entry *out)
 {
-    struct facts facts;
-    DWORD os = ask_facts(handle, &facts);
+    struct disk_facts facts;
+    DWORD os = disk_facts_ask(handle, &facts);
     if (os != 0)
         return os;
     if (facts.volume != dir->volume)
         return ERROR_NOT_SAME_DEVICE;
     if (facts.standard.DeletePending)
         return ERROR_DELETE_PENDING;
-    out->type = type_of(&facts);
+    out->type = disk_facts_type(&facts);
     out->file = facts.file;
     out->link_count = facts.standard.NumberOfLinks;
-    out->attrs = attrs_of(&facts, out->type);
+    out->attrs = disk_facts_attrs(&facts, out->type);
     out->os = 0;
-    return out->type == ENTRY_SYMLINK ? read_target(handle, out) : 0;
+    return out->type == ENTRY_SYMLINK ? disk_facts_target(handle, out) : 0;
 }
 
 static enum disk_answer real_look(void *ctx, struct disk_dir *dir, struct bytes name,
@@ -474,7 +362,7 @@ static enum disk_answer real_read_file(void *ctx, struct disk_dir *dir, struct b
 {
     char text[DISK_NAME_MAX + 1];
     size_t start = out->len;
-    struct facts facts;
+    struct disk_facts facts;
     HANDLE file;
     beat(ctx);
     *os = name_text(name, text) ? ask_stored(dir, name) : EINVAL;
@@ -482,10 +370,10 @@ static enum disk_answer real_read_file(void *ctx, struct disk_dir *dir, struct b
         return answer_of(*os);
     DWORD failed = native_open_at(dir->handle, text, &open_read, &file);
     if (failed == 0) {
-        failed = ask_facts(file, &facts);
+        failed = disk_facts_ask(file, &facts);
         if (failed == 0)
-            failed =
-                type_of(&facts) == ENTRY_FILE ? read_all(file, limit, out) : ERROR_FILE_NOT_FOUND;
+            failed = disk_facts_type(&facts) == ENTRY_FILE ? read_all(file, limit, out)
+                                                           : ERROR_FILE_NOT_FOUND;
         (void)CloseHandle(file); /* opened to read only */
     }
     *os = failed == ERROR_FILE_TOO_LARGE ? EFBIG : errno_of(failed);
