@@ -7,6 +7,7 @@
 
 #include "err.h"
 #include "fold.h"
+#include "helper_share.h"
 
 #define NODES_MAX 48
 #define ROWS_MAX  32
@@ -423,18 +424,12 @@ static const struct step *pick(const struct step *choices, size_t count, uint64_
     return &choices[0];
 }
 
-static int64_t share(void)
-{
-    const char *text = getenv("SPOOR_TEST_SHARE");
-    return text ? strtol(text, NULL, 10) : 1;
-}
-
 static void test_random_rows(void **state)
 {
     (void)state;
     const char *seeds = getenv("SPOOR_TEST_SEED");
     uint64_t first = seeds ? strtoull(seeds, NULL, 10) : 1;
-    uint64_t runs = 20000 / (uint64_t)share();
+    uint64_t runs = 20000 / (uint64_t)test_share();
     struct tally tally = {0};
     struct step *choices = calloc(STEPS_MAX, sizeof *choices);
     assert_non_null(choices);

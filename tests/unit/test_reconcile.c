@@ -1,7 +1,6 @@
-/* test_reconcile.c: settle, observe and reconcile on a naive disk: exact rows for known cases,
- * every short sequence of operations, partial and torn looks, and random runs by seed.
- *
- *   test_reconcile [SEED RUNS MODE]   repeats random runs of one mode
+/* test_reconcile.c: settle, observe and reconcile on a naive disk: exact rows for known cases, and
+ * every short sequence of operations with every partial look between them. test_reconcile_random.c
+ * has the random runs, test_reconcile_traps.c what they meet too seldom.
  *
  * SPOOR_TEST_SHARE=N in the environment runs every N-th case of the enumerations (sanitizers). */
 #include <setjmp.h>
@@ -9,135 +8,24 @@
 
 #include <cmocka.h>
 
-#include "helper_simdaemon.h"
-#include "num.h"
+#include "helper_reconcile.h"
+#include "helper_share.h"
 
 enum { OPS_MAX = 4096 };
-
-static struct simdaemon daemon_;
-static struct simfs disk_;
-
-/* --- starting shapes --- */
-
-static int make(struct simfs *fs, int dir, int name, enum sim_kind kind)
-{
-    struct sim_op op = {kind, dir, name, 0, 0};
-    sim_do(fs, &op);
-    return fs->nodes[dir].kids[name];
-}
-
-static void shape(struct simfs *fs, int which)
-{
-    enum { A, B, D };
-    sim_init(fs);
-    switch (which) {
-    case 0:
-        break;
-    case 1: {
-        make(fs, SIM_ROOT, A, SIM_CREATE);
-        make(fs, SIM_ROOT, B, SIM_CREATE);
-        make(fs, SIM_ROOT, D, SIM_MKDIR);
-        break;
-    }
-    case 2: {
-        make(fs, SIM_ROOT, A, SIM_CREATE);
-        int d = make(fs, SIM_ROOT, D, SIM_MKDIR);
-        make(fs, d, A, SIM_CREATE);
-        make(fs, d, B, SIM_CREATE);
-        break;
-    }
-    case 3: {
-        int a = make(fs, SIM_ROOT, A, SIM_MKDIR);
-        make(fs, make(fs, a, A, SIM_MKDIR), B, SIM_CREATE);
-        make(fs, SIM_ROOT, B, SIM_CREATE);
-        break;
-    }
-    case 4: {
-        int a = make(fs, SIM_ROOT, A, SIM_MKDIR);
-        make(fs, make(fs, a, A, SIM_MKDIR), A, SIM_CREATE);
-        break;
-    }
-    default: {
-        make(fs, make(fs, SIM_ROOT, A, SIM_MKDIR), B, SIM_CREATE);
-        make(fs, make(fs, SIM_ROOT, B, SIM_MKDIR), A, SIM_CREATE);
-        make(fs, SIM_ROOT, D, SIM_CREATE);
-        break;
-    }
-    }
-}
-
-enum { SHAPES = 6 };
-
-static bool start(int which)
-{
-    shape(&disk_, which);
-    disk_.all_links = true;
-    simdaemon_restart(&daemon_);
-    if (!simdaemon_settle(&daemon_)) {
-        return false;
-    }
-    daemon_.row_count = 0;
-    return true;
-}
-
-static int setup(void **state)
-{
-    (void)state;
-    return simdaemon_init(&daemon_, &disk_, 0);
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    simdaemon_deinit(&daemon_);
-    return 0;
-}
-
-static void print_failure(const struct sim_op *ops, int count, const char *what)
-{
-    print_error("%s: %s\n", what, daemon_.why);
-    for (int i = 0; i < count; i++) {
-        char text[64];
-        sim_print(&ops[i], text, sizeof text);
-        print_error("  %s\n", text);
-    }
-    for (int i = daemon_.row_count > 12 ? daemon_.row_count - 12 : 0; i < daemon_.row_count; i++) {
-        const struct sim_row *row = &daemon_.rows[i];
-        print_error("  row %s %s %s\n", change_kind_name(row->kind), row->from, row->path);
-    }
-}
-
-static int share(void)
-{
-    const char *text = getenv("SPOOR_TEST_SHARE");
-    int64_t value = 1;
-    if (text && num_parse_i64(text, 1, 1000000, &value) != 0) {
-        fail_msg("SPOOR_TEST_SHARE='%s' is no number", text);
-    }
-    return (int)value;
-}
 
 /* --- known cases --- */
 
 static void expect_rows(int which, const struct sim_op *ops, int count, const char *expected)
 {
-    assert_true(start(which));
+    assert_true(reconcile_start(which));
     for (int i = 0; i < count; i++) {
         sim_do(&disk_, &ops[i]);
     }
     if (!simdaemon_settle(&daemon_)) {
-        print_failure(ops, count, expected);
+        reconcile_print_failure(ops, count, expected);
         fail();
     }
-    char got[512] = "";
-    size_t len = 0;
-    for (int i = 0; i < daemon_.row_count; i++) {
-        const struct sim_row *row = &daemon_.rows[i];
-        len += (size_t)snprintf(got + len, sizeof got - len, "%s%s %s%s%s", i ? ", " : "",
-                                change_kind_name(row->kind), row->from, row->from[0] ? ">" : "",
-                                row->path);
-    }
-    assert_string_equal(got, expected);
+    reconcile_expect_rows(expected);
 }
 
 #define EXPECT(which, expected, ...)                                                               \
@@ -175,7 +63,7 @@ static void expect_actors(const struct sim_op *ops, int count, const char *expec
 {
     char got[128] = "";
     size_t len = 0;
-    assert_true(start(2));
+    assert_true(reconcile_start(2));
     for (int i = 0; i < count; i++) {
         sim_do(&disk_, &ops[i]);
         daemon_.actor = (struct actor){i + 1, "program"};
@@ -183,7 +71,7 @@ static void expect_actors(const struct sim_op *ops, int count, const char *expec
     }
     daemon_.actor = (struct actor){0};
     if (!simdaemon_settle(&daemon_)) {
-        print_failure(ops, count, expected);
+        reconcile_print_failure(ops, count, expected);
         fail();
     }
     for (int i = 0; i < daemon_.row_count; i++) {
@@ -221,7 +109,7 @@ static void test_actor_of_links(void **state)
     (void)state;
     enum { A, B, D };
     const struct sim_op link = {SIM_LINK, 1, A, 4, D}, write = {SIM_WRITE, 1, A, 0, 0};
-    assert_true(start(2));
+    assert_true(reconcile_start(2));
     disk_.all_links = false;
     sim_do(&disk_, &link);
     assert_true(simdaemon_settle(&daemon_));
@@ -242,7 +130,7 @@ static void test_swap_with_ancestor(void **state)
 {
     (void)state;
     enum { A, B, D };
-    assert_true(start(4)); /* a = 3, a/a = 4, a/a/a = 5 */
+    assert_true(reconcile_start(4)); /* a = 3, a/a = 4, a/a/a = 5 */
     const struct sim_op ops[] = {
         {SIM_RENAME, 3, A, 1, B}, {SIM_RENAME, 1, A, 4, D}, {SIM_RENAME, 1, B, 1, A}};
     for (size_t i = 0; i < ARRAY_LEN(ops); i++) {
@@ -252,7 +140,7 @@ static void test_swap_with_ancestor(void **state)
     bool ok = simdaemon_settle(&daemon_);
     daemon_.check_identity = false;
     if (!ok) {
-        print_failure(ops, (int)ARRAY_LEN(ops), "swap");
+        reconcile_print_failure(ops, (int)ARRAY_LEN(ops), "swap");
     }
     assert_true(ok);
     for (int i = 0; i < daemon_.row_count; i++) {
@@ -285,8 +173,8 @@ static void test_weak_identity(void **state)
     static const struct sim_op swapped[] = {
         {SIM_REMOVE, 1, B, 0, 0}, {SIM_REMOVE, 1, A, 0, 0}, {SIM_CREATE, 1, B, 0, 0}};
     daemon_.weak = true;
-    for (int which = 0; which < SHAPES; which++) {
-        assert_true(start(which));
+    for (int which = 0; which < RECONCILE_SHAPES; which++) {
+        assert_true(reconcile_start(which));
         renumber_all();
         assert_true(simdaemon_settle(&daemon_));
         assert_int_equal(daemon_.row_count, 0);
@@ -297,7 +185,7 @@ static void test_weak_identity(void **state)
     EXPECT(2, "move a>d/b", {SIM_RENAME, 1, A, 4, B});
     /* The number of a deleted file comes to another one, which has another time. */
     for (int same = 0; same < 2; same++) {
-        assert_true(start(1));
+        assert_true(reconcile_start(1));
         for (size_t i = 0; i < ARRAY_LEN(swapped); i++) {
             sim_do(&disk_, &swapped[i]);
         }
@@ -319,7 +207,7 @@ static void told_only(const struct sim_op *op, int dir, struct bytes name, uint8
     assert_true(
         settle_mark_name(daemon_.settle, sim_file(&disk_, dir), name, hints, NULL, daemon_.now_ns));
     if (!simdaemon_settle(&daemon_)) {
-        print_failure(op, 1, "told only");
+        reconcile_print_failure(op, 1, "told only");
         fail();
     }
     assert_int_equal(daemon_.row_count, 1);
@@ -332,7 +220,7 @@ static void test_directory_told_by_itself(void **state)
     (void)state;
     enum { A, B, D };
     const struct bytes self = bytes_str(".");
-    assert_true(start(2)); /* as above */
+    assert_true(reconcile_start(2)); /* as above */
     told_only(&(struct sim_op){SIM_WRITE, 1, A, 0, 0}, 1, self, HINT_NAME);
     told_only(&(struct sim_op){SIM_REMOVE, 4, A, 0, 0}, 4, self, HINT_NAME);
     told_only(&(struct sim_op){SIM_WRITE, 4, B, 0, 0}, 1, self, HINT_ENTERED);
@@ -344,7 +232,7 @@ static void test_entered_is_watched_again(void **state)
 {
     (void)state;
     enum { A, B, D };
-    assert_true(start(4)); /* a = 3, a/a = 4 */
+    assert_true(reconcile_start(4)); /* a = 3, a/a = 4 */
     for (int node = 3; node <= 4; node++) {
         disk_.nodes[node].watched = false;
     }
@@ -363,7 +251,7 @@ static void test_other_case(void **state)
     (void)state;
     enum { A, B, D };
     const struct sim_op rename = {SIM_RENAME, 3, A, 3, B};
-    assert_true(start(4)); /* a = 3, a/a = 4 */
+    assert_true(reconcile_start(4)); /* a = 3, a/a = 4 */
     disk_.folds = true;
     sim_do(&disk_, &rename);
     assert_true(simdaemon_settle(&daemon_));
@@ -403,14 +291,14 @@ static void judge(struct tally *tally, bool ok, const struct sim_op *ops, int co
 {
     tally->cases++;
     if (!ok && tally->bad++ < 3) {
-        print_failure(ops, count, what);
+        reconcile_print_failure(ops, count, what);
     }
 }
 
 /* Applies ops; after each but the last looks at the dirty names chosen by `bits[i]` (0: none). */
 static bool replay(int which, const struct sim_op *ops, int count, const uint64_t *bits)
 {
-    if (!start(which)) {
+    if (!reconcile_start(which)) {
         return false;
     }
     for (int i = 0; i < count; i++) {
@@ -431,11 +319,11 @@ static void test_pairs_with_every_partial_look(void **state)
 {
     (void)state;
     static struct sim_op first[OPS_MAX], second[OPS_MAX];
-    struct tally tally = {.share = share()};
+    struct tally tally = {.share = test_share()};
     daemon_.check_identity = true;
-    for (int which = 0; which < SHAPES; which++) {
+    for (int which = 0; which < RECONCILE_SHAPES; which++) {
         struct simfs base, next;
-        shape(&base, which);
+        reconcile_shape(&base, which);
         base.all_links = true;
         int firsts = sim_ops(&base, 3, false, true, first, OPS_MAX);
         for (int i = 0; i < firsts; i++) {
@@ -464,7 +352,7 @@ static void triples(struct tally *tally, int which, int max_dirs)
     static struct sim_op first[OPS_MAX], second[OPS_MAX], third[OPS_MAX];
     const uint64_t never[] = {0, 0}, always[] = {~UINT64_C(0), ~UINT64_C(0)};
     struct simfs base, one, two;
-    shape(&base, which);
+    reconcile_shape(&base, which);
     int firsts = sim_ops(&base, max_dirs, false, true, first, OPS_MAX);
     long number = 0;
     for (int i = 0; i < firsts; i++) {
@@ -490,9 +378,9 @@ static void triples(struct tally *tally, int which, int max_dirs)
 static void test_triples(void **state)
 {
     (void)state;
-    struct tally tally = {.share = share()};
+    struct tally tally = {.share = test_share()};
     daemon_.check_identity = true;
-    for (int which = 0; which < SHAPES; which++) {
+    for (int which = 0; which < RECONCILE_SHAPES; which++) {
         triples(&tally, which, 2);
     }
     daemon_.check_identity = false;
@@ -500,163 +388,8 @@ static void test_triples(void **state)
     assert_int_equal(tally.bad, 0);
 }
 
-/* --- random runs --- */
-
-struct mode {
-    const char *name;
-    bool torn;    /* operations between single looks */
-    bool outside; /* moves through directories that are not watched */
-    bool links;
-    size_t facts_max; /* a small listing budget; 0 none */
-    bool weak;        /* inodes are given other numbers */
-    bool folds;       /* names are found whatever their case */
-};
-
-static const struct mode modes[] = {
-    {"partial", false, false, true, 0, false, false},
-    {"torn", true, false, true, 0, false, false},
-    {"outside", false, true, false, 0, false, false},
-    {"budget", false, false, false, 2, false, false},
-    {"torn outside budget", true, true, false, 3, false, false},
-    {"torn links budget", true, false, true, 2, false, false},
-    {"weak", false, false, true, 0, true, false},
-    {"weak torn outside", true, true, true, 0, true, false},
-    {"weak budget", false, false, false, 2, true, false},
-    {"case", false, false, true, 0, false, true},
-    {"case torn", true, false, true, 0, false, true},
-    {"case torn outside budget", true, true, false, 3, false, true},
-};
-
-static uint64_t random_state;
-
-static uint32_t roll(uint32_t below)
+int main(void)
 {
-    random_state = random_state * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
-    return (uint32_t)(random_state >> 33) % below;
-}
-
-struct run {
-    const struct mode *mode;
-    struct sim_op ops[512];
-    int count;
-    bool world_moves;
-};
-
-static void one_operation(struct run *run)
-{
-    static struct sim_op offered[OPS_MAX];
-    int count = sim_ops(&disk_, 5, run->mode->outside, run->mode->links, offered, OPS_MAX);
-    if (count && run->count < (int)ARRAY_LEN(run->ops)) {
-        run->ops[run->count] = offered[roll((uint32_t)count)];
-        sim_do(&disk_, &run->ops[run->count++]);
-    }
-}
-
-static void between_looks(void *ctx)
-{
-    struct run *run = ctx;
-    if (run->world_moves && roll(100) < 15) {
-        one_operation(run);
-    }
-}
-
-/* Some inodes, or all, get other numbers; a poll notices. */
-static void renumber(bool all)
-{
-    for (int node = 3; node < disk_.next; node++) {
-        if (disk_.nodes[node].type && (all || roll(4) == 0) && disk_.next_number < UINT16_MAX) {
-            sim_renumber(&disk_, node);
-        }
-    }
-    simdaemon_poll(&daemon_);
-}
-
-static bool random_run(struct run *run, uint64_t seed)
-{
-    random_state = seed * 2654435761u + 12345;
-    run->count = 0;
-    run->world_moves = false;
-    shape(&disk_, run->mode->folds ? 4 * (int)roll(2) : (int)roll(SHAPES)); /* without a and b */
-    disk_.all_links = run->mode->links;
-    disk_.folds = run->mode->folds;
-    disk_.before_look = between_looks;
-    disk_.ctx = run;
-    simdaemon_restart(&daemon_);
-    daemon_.weak = run->mode->weak;
-    bool calm = !run->mode->torn && !run->mode->facts_max && !run->mode->outside && !daemon_.weak;
-    daemon_.check_identity = calm;
-    bool ok = simdaemon_settle(&daemon_);
-    run->world_moves = run->mode->torn;
-    for (int i = 0; i < 25 && ok; i++) {
-        one_operation(run);
-        if (run->mode->weak && roll(6) == 0) {
-            renumber(roll(4) == 0);
-        }
-        if (roll(2)) {
-            simdaemon_drain(&daemon_);
-            uint64_t bits = ((uint64_t)roll(1u << 30) << 32) | roll(1u << 30);
-            bits |= roll(2) ? ((uint64_t)roll(1u << 30) << 32) | roll(1u << 30) : 0;
-            ok = simdaemon_round(&daemon_, bits, false);
-        }
-    }
-    run->world_moves = false;
-    if (run->mode->weak) {
-        simdaemon_poll(&daemon_); /* what was not watched */
-    }
-    ok = ok && simdaemon_settle(&daemon_);
-    if (ok && run->mode->weak) {
-        daemon_.row_count = 0;
-        renumber(true);
-        ok = simdaemon_settle(&daemon_);
-        if (ok && daemon_.row_count) {
-            (void)snprintf(daemon_.why, sizeof daemon_.why, "other numbers made rows");
-            ok = false;
-        }
-    }
-    daemon_.check_identity = false;
-    return ok;
-}
-
-static long random_runs(const struct mode *mode, uint64_t first_seed, long runs)
-{
-    static struct run run;
-    long bad = 0;
-    struct simdaemon saved = daemon_;
-    assert_int_equal(simdaemon_init(&daemon_, &disk_, mode->facts_max), 0);
-    run.mode = mode;
-    for (long i = 0; i < runs; i++) {
-        if (!random_run(&run, first_seed + (uint64_t)i) && bad++ < 2) {
-            char what[128];
-            (void)snprintf(what, sizeof what, "%s, seed %llu", mode->name,
-                           (unsigned long long)first_seed + (unsigned long long)i);
-            print_failure(run.ops, run.count, what);
-        }
-    }
-    simdaemon_deinit(&daemon_);
-    daemon_ = saved;
-    return bad;
-}
-
-static void test_random_runs(void **state)
-{
-    (void)state;
-    long runs = 100000 / (long)ARRAY_LEN(modes) / share() + 1, bad = 0;
-    for (size_t i = 0; i < ARRAY_LEN(modes); i++) {
-        long wrong = random_runs(&modes[i], 1, runs);
-        print_message("%ld random runs, %s: %ld bad\n", runs, modes[i].name, wrong);
-        bad += wrong;
-    }
-    assert_int_equal(bad, 0);
-}
-
-int main(int argc, char **argv)
-{
-    int64_t seed, runs, mode;
-    if (argc == 4 && num_parse_i64(argv[1], 0, INT64_MAX, &seed) == 0 &&
-        num_parse_i64(argv[2], 1, INT32_MAX, &runs) == 0 &&
-        num_parse_i64(argv[3], 0, (int64_t)ARRAY_LEN(modes) - 1, &mode) == 0) {
-        return random_runs(&modes[mode], (uint64_t)seed, (long)runs) != 0;
-    }
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_known_cases),
         cmocka_unit_test(test_actors),
@@ -669,7 +402,6 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_entered_is_watched_again),
         cmocka_unit_test(test_pairs_with_every_partial_look),
         cmocka_unit_test(test_triples),
-        cmocka_unit_test(test_random_runs),
     };
-    return cmocka_run_group_tests(tests, setup, teardown);
+    return cmocka_run_group_tests(tests, reconcile_setup, reconcile_teardown);
 }

@@ -9,14 +9,11 @@
 
 #include <cmocka.h>
 
-#include "helper_simdaemon.h"
-#include "num.h"
+#include "helper_reconcile.h"
+#include "helper_share.h"
 
 enum { A, B, D };
 enum { OPS_MAX = 4096, LOOKS_MAX = 200 };
-
-static struct simdaemon daemon_;
-static struct simfs disk_;
 
 /* Operations that happen before the n-th look from now on. */
 static struct {
@@ -33,19 +30,6 @@ static void before_look(void *ctx)
             sim_do(&disk_, &torn.ops[i]);
         }
     }
-}
-
-static int setup(void **state)
-{
-    (void)state;
-    return simdaemon_init(&daemon_, &disk_, 0);
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    simdaemon_deinit(&daemon_);
-    return 0;
 }
 
 /* --- the disk --- */
@@ -71,6 +55,16 @@ static void known(void)
     simdaemon_restart(&daemon_);
     assert_true(simdaemon_settle(&daemon_));
     daemon_.row_count = 0;
+}
+
+/* Of d/a; returns d. */
+static int begin_with_a_file_in_d(void)
+{
+    begin();
+    int d = make(SIM_ROOT, D, SIM_MKDIR);
+    (void)make(d, A, SIM_CREATE);
+    known();
+    return d;
 }
 
 static void act(const struct sim_op *ops, int count)
@@ -116,19 +110,6 @@ static void look_at(int dir, int name)
     }
 }
 
-static void expect_rows(const char *expected)
-{
-    char got[512] = "";
-    size_t len = 0;
-    for (int i = 0; i < daemon_.row_count; i++) {
-        const struct sim_row *row = &daemon_.rows[i];
-        len += (size_t)snprintf(got + len, sizeof got - len, "%s%s %s%s%s", i ? ", " : "",
-                                change_kind_name(row->kind), row->from, row->from[0] ? ">" : "",
-                                row->path);
-    }
-    assert_string_equal(got, expected);
-}
-
 static void come_to_rest(void)
 {
     if (!simdaemon_settle(&daemon_)) {
@@ -150,7 +131,7 @@ static void test_directory_under_another_name(void **state)
     ACT({SIM_EXCHANGE, SIM_ROOT, A, SIM_ROOT, B}, {SIM_WRITE, a, D, 0, 0});
     simdaemon_drain(&daemon_);
     look_at(a, D);
-    expect_rows("exchange b>a, modify b/d");
+    reconcile_expect_rows("exchange b>a, modify b/d");
     come_to_rest();
 }
 
@@ -165,7 +146,7 @@ static void test_climb(void **state)
     ACT({SIM_RENAME, SIM_ROOT, A, SIM_ROOT, D}, {SIM_WRITE, a, B, 0, 0});
     simdaemon_drain(&daemon_);
     look_at(a, B);
-    expect_rows("move a>d, modify d/b");
+    reconcile_expect_rows("move a>d, modify d/b");
     come_to_rest();
 }
 
@@ -179,7 +160,7 @@ static void test_names_of_what_turned_up(void **state)
     ACT({SIM_RENAME, SIM_ROOT, A, SIM_ROOT, B});
     simdaemon_drain(&daemon_);
     look_at(SIM_ROOT, B);
-    expect_rows("move a>b");
+    reconcile_expect_rows("move a>b");
     come_to_rest();
 }
 
@@ -195,21 +176,18 @@ static void test_other_names_of_what_left(void **state)
     simdaemon_drain(&daemon_);
     assert_int_equal(simdaemon_dirty(&daemon_), 1);
     come_to_rest();
-    expect_rows("delete b, modify a");
+    reconcile_expect_rows("delete b, modify a");
 }
 
 /* The names below a directory that is gone cannot be looked at: what lay there may be elsewhere. */
 static void test_out_of_a_dying_directory(void **state)
 {
     (void)state;
-    begin();
-    int d = make(SIM_ROOT, D, SIM_MKDIR);
-    (void)make(d, A, SIM_CREATE);
-    known();
+    int d = begin_with_a_file_in_d();
     ACT({SIM_RENAME, d, A, SIM_ROOT, B}, {SIM_REMOVE, SIM_ROOT, D, 0, 0});
     simdaemon_drain(&daemon_);
     look_at(SIM_ROOT, D);
-    expect_rows("move d/a>b, delete d");
+    reconcile_expect_rows("move d/a>b, delete d");
     come_to_rest();
 }
 
@@ -218,10 +196,7 @@ static void test_out_of_a_dying_directory(void **state)
 static void test_half_a_rename_is_in_the_queue(void **state)
 {
     (void)state;
-    begin();
-    int d = make(SIM_ROOT, D, SIM_MKDIR);
-    (void)make(d, A, SIM_CREATE);
-    known();
+    (void)begin_with_a_file_in_d();
     ACT({SIM_RENAME, SIM_ROOT, D, SIM_ROOT, B});
     assert_int_equal(disk_.event_count, 2);
     const struct sim_event second = disk_.events[1];
@@ -230,7 +205,7 @@ static void test_half_a_rename_is_in_the_queue(void **state)
     disk_.events[0] = second;
     disk_.event_count = 1;
     look_at(SIM_ROOT, D);
-    expect_rows("move d>b");
+    reconcile_expect_rows("move d>b");
     come_to_rest();
 }
 
@@ -238,14 +213,11 @@ static void test_half_a_rename_is_in_the_queue(void **state)
 static void test_half_a_rename_is_not_due(void **state)
 {
     (void)state;
-    begin();
-    int d = make(SIM_ROOT, D, SIM_MKDIR);
-    (void)make(d, A, SIM_CREATE);
-    known();
+    (void)begin_with_a_file_in_d();
     ACT({SIM_RENAME, SIM_ROOT, D, SIM_ROOT, B});
     simdaemon_drain(&daemon_);
     look_at(SIM_ROOT, D);
-    expect_rows("move d>b");
+    reconcile_expect_rows("move d>b");
     come_to_rest();
 }
 
@@ -254,15 +226,12 @@ static void test_half_a_rename_is_not_due(void **state)
 static void test_moved_into_a_new_directory(void **state)
 {
     (void)state;
-    begin();
-    int d = make(SIM_ROOT, D, SIM_MKDIR);
-    (void)make(d, A, SIM_CREATE);
-    known();
+    (void)begin_with_a_file_in_d();
     (void)make(SIM_ROOT, B, SIM_MKDIR);
     ACT({SIM_RENAME, SIM_ROOT, D, disk_.nodes[SIM_ROOT].kids[B], A});
     simdaemon_drain(&daemon_);
     look_at(SIM_ROOT, D);
-    expect_rows("create b, move d>b/a");
+    reconcile_expect_rows("create b, move d>b/a");
     come_to_rest();
 }
 
@@ -304,7 +273,7 @@ static void test_deleted_only_when_all_is_listed(void **state)
     simdaemon_drain(&daemon_);
     look_at(a, A);
     come_to_rest();
-    expect_rows("create b, move a/a>b/a");
+    reconcile_expect_rows("create b, move a/a>b/a");
     simdaemon_deinit(&daemon_);
     daemon_ = saved;
 }
@@ -357,7 +326,7 @@ static void lose_sight(bool listed_shallowly)
         assert_true(settle_mark_dir(daemon_.settle, &mark));
     }
     come_to_rest();
-    expect_rows("delete d/a/b/d");
+    reconcile_expect_rows("delete d/a/b/d");
 }
 
 static void test_what_came_back_is_listed_deeply(void **state)
@@ -399,10 +368,7 @@ static void test_no_exchange_with_an_ancestor(void **state)
 static void test_directory_at_two_names(void **state)
 {
     (void)state;
-    begin();
-    int d = make(SIM_ROOT, D, SIM_MKDIR);
-    (void)make(d, A, SIM_CREATE);
-    known();
+    (void)begin_with_a_file_in_d();
     ACT({SIM_RENAME, SIM_ROOT, D, SIM_ROOT, A}, {SIM_CREATE, SIM_ROOT, B, 0, 0},
         {SIM_REMOVE, SIM_ROOT, B, 0, 0});
     simdaemon_drain(&daemon_);
@@ -413,7 +379,7 @@ static void test_directory_at_two_names(void **state)
     assert_true(simdaemon_round(&daemon_, 0, true));
     assert_int_equal(torn.looks, 0);
     come_to_rest();
-    expect_rows("move d>b");
+    reconcile_expect_rows("move d>b");
 }
 
 /* B is seen in A, then A in B: both cannot be, and what was seen is not deleted. The moves come
@@ -451,16 +417,6 @@ static void test_ring(void **state)
 }
 
 /* --- every pair, the second before every look of the first's round --- */
-
-static int share(void)
-{
-    const char *text = getenv("SPOOR_TEST_SHARE");
-    int64_t value = 1;
-    if (text && num_parse_i64(text, 1, 1000000, &value) != 0) {
-        fail_msg("SPOOR_TEST_SHARE='%s' is no number", text);
-    }
-    return (int)value;
-}
 
 static void shape(void)
 {
@@ -508,7 +464,7 @@ static void test_pairs_torn_at_every_look(void **state)
         sim_do(&disk_, &firsts[i]);
         int second_count = sim_ops(&disk_, 4, false, true, seconds, OPS_MAX);
         for (int k = 0; k < second_count; k++) {
-            if (number++ % share() != 0) {
+            if (number++ % test_share() != 0) {
                 continue;
             }
             int looks = 1;
@@ -519,7 +475,7 @@ static void test_pairs_torn_at_every_look(void **state)
         }
     }
     print_message("%ld pairs torn at a look\n", cases);
-    assert_true(cases > 1000 / share());
+    assert_true(cases > 1000 / test_share());
 }
 
 int main(void)
@@ -543,5 +499,5 @@ int main(void)
         cmocka_unit_test(test_ring),
         cmocka_unit_test(test_pairs_torn_at_every_look),
     };
-    return cmocka_run_group_tests(tests, setup, teardown);
+    return cmocka_run_group_tests(tests, reconcile_setup, reconcile_teardown);
 }
