@@ -436,13 +436,23 @@ DWORD native_file_system(HANDLE file, char name[4], bool *remote)
     return 0;
 }
 
-struct osfile_identity native_identity(const FILE_ID_INFO *id)
+DWORD native_identify(HANDLE file, struct osfile_identity *out)
 {
-    struct osfile_identity identity = {.volume = id->VolumeSerialNumber};
+    FILE_ID_INFO id;
+    BY_HANDLE_FILE_INFORMATION facts;
 
-    memcpy(&identity.low, id->FileId.Identifier, sizeof identity.low);
-    memcpy(&identity.high, id->FileId.Identifier + sizeof identity.low, sizeof identity.high);
-    return identity;
+    if (GetFileInformationByHandleEx(file, FileIdInfo, &id, sizeof id)) {
+        out->volume = id.VolumeSerialNumber;
+        memcpy(&out->low, id.FileId.Identifier, sizeof out->low);
+        memcpy(&out->high, id.FileId.Identifier + sizeof out->low, sizeof out->high);
+        return 0;
+    }
+    if (!GetFileInformationByHandle(file, &facts))
+        return GetLastError();
+    *out =
+        (struct osfile_identity){.volume = facts.dwVolumeSerialNumber,
+                                 .low = (uint64_t)facts.nFileIndexHigh << 32 | facts.nFileIndexLow};
+    return 0;
 }
 
 bool native_is_service_user(void)

@@ -84,7 +84,9 @@ bool native_dispose(HANDLE file);
 DWORD native_free_bytes(HANDLE dir, uint64_t *out);
 /* The first bytes of the file system's name ("NTFS"), and whether it is another machine's. */
 DWORD native_file_system(HANDLE file, char name[4], bool *remote);
-struct osfile_identity native_identity(const FILE_ID_INFO *id);
+/* What the handle stands for. By 128 bits where the file system has so many, else by the 64 that
+ * FAT, exFAT and many servers have. Returns 0 or a number of GetLastError(). */
+DWORD native_identify(HANDLE file, struct osfile_identity *out);
 /* Is the process run by the system itself (a service), not by a person? */
 bool native_is_service_user(void);
 

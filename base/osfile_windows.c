@@ -306,17 +306,13 @@ int osfile_put(int fd, int at, const char *path, struct err *err)
 
 bool osfile_identify(const char *path, struct osfile_identity *out)
 {
-    FILE_ID_INFO id;
     HANDLE file;
 
     if (native_open_at(NULL, path, &look, &file) != 0)
         return false;
-    bool known = GetFileInformationByHandleEx(file, FileIdInfo, &id, sizeof id);
+    bool known = native_identify(file, out) == 0;
     (void)CloseHandle(file); /* opened to look only */
-    if (!known)
-        return false;
-    *out = native_identity(&id);
-    return true;
+    return known;
 }
 
 int osfile_may_read(const char *path, struct err *err)

@@ -208,16 +208,6 @@ bool config_place_may_come(const struct err *err)
            os == ERROR_NETWORK_UNREACHABLE || os == ERROR_CONNECTION_REFUSED;
 }
 
-static DWORD identify(HANDLE dir, struct osfile_identity *out)
-{
-    FILE_ID_INFO id;
-
-    if (!GetFileInformationByHandleEx(dir, FileIdInfo, &id, sizeof id))
-        return GetLastError();
-    *out = native_identity(&id);
-    return 0;
-}
-
 static DWORD open_place(const wchar_t *path, HANDLE *out)
 {
     HANDLE dir = CreateFileW(path, FILE_READ_ATTRIBUTES, SHARE_ALL, NULL, OPEN_EXISTING,
@@ -248,7 +238,7 @@ int config_place_identify(const char *path, struct osfile_identity *out, struct 
     free(units);
     if (os != 0)
         return err_native(err, os, "cannot open '%s'", path);
-    os = identify(dir, out);
+    os = native_identify(dir, out);
     (void)CloseHandle(dir); /* opened to look only */
     return os == 0 ? 0 : err_native(err, os, "cannot look at '%s'", path);
 }
@@ -306,7 +296,7 @@ int config_place_above(const char *path, int skip, const struct osfile_identity 
         os = open_place(place, &dir);
         if (os != 0)
             break;
-        os = identify(dir, &here);
+        os = native_identify(dir, &here);
         (void)CloseHandle(dir); /* as above */
         for (size_t i = 0; os == 0 && depth >= skip && found == count && i < count; i++)
             if (osfile_same(&here, &targets[i]))

@@ -16,20 +16,21 @@ static int64_t ns_of(LARGE_INTEGER time)
 DWORD disk_facts_ask(HANDLE handle, struct disk_facts *out)
 {
     FILE_ATTRIBUTE_TAG_INFO tag;
-    FILE_ID_INFO id;
+    struct osfile_identity identity;
 
     if (!GetFileInformationByHandleEx(handle, FileBasicInfo, &out->basic, sizeof out->basic) ||
         !GetFileInformationByHandleEx(handle, FileStandardInfo, &out->standard,
-                                      sizeof out->standard) ||
-        !GetFileInformationByHandleEx(handle, FileIdInfo, &id, sizeof id))
+                                      sizeof out->standard))
         return GetLastError();
+    DWORD os = native_identify(handle, &identity);
+    if (os != 0)
+        return os;
     out->tag = 0;
     if (out->basic.FileAttributes & FILE_ATTRIBUTE_REPARSE_POINT) {
         if (!GetFileInformationByHandleEx(handle, FileAttributeTagInfo, &tag, sizeof tag))
             return GetLastError();
         out->tag = tag.ReparseTag;
     }
-    struct osfile_identity identity = native_identity(&id);
     out->file = (struct file_id){identity.low, identity.high};
     out->volume = identity.volume;
     return 0;

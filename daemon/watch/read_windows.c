@@ -37,13 +37,11 @@ static bool is_ntfs(HANDLE dir)
            wcscmp(name, L"NTFS") == 0;
 }
 
-/* False where the file system has no such ids (FAT). */
 static bool identify(HANDLE dir, struct file_id *out)
 {
-    FILE_ID_INFO info;
-    if (!GetFileInformationByHandleEx(dir, FileIdInfo, &info, sizeof info))
+    struct osfile_identity identity;
+    if (native_identify(dir, &identity) != 0)
         return false;
-    struct osfile_identity identity = native_identity(&info);
     *out = (struct file_id){identity.low, identity.high};
     return true;
 }

@@ -124,12 +124,12 @@ bool fileop_symlink(const struct temp_dir *dir, const char *target, const char *
 
 uint64_t fileop_identity(const struct temp_dir *dir, const char *path)
 {
-    FILE_ID_INFO info;
+    struct osfile_identity identity = {0};
     HANDLE file = open_path(dir, path, FILE_READ_ATTRIBUTES, OPEN_EXISTING,
                             FILE_FLAG_BACKUP_SEMANTICS | FILE_FLAG_OPEN_REPARSE_POINT);
     if (file == INVALID_HANDLE_VALUE)
         return 0;
-    bool known = GetFileInformationByHandleEx(file, FileIdInfo, &info, sizeof info);
+    bool known = native_identify(file, &identity) == 0;
     (void)CloseHandle(file); /* nothing that could be lost */
-    return known ? native_identity(&info).low : 0;
+    return known ? identity.low : 0;
 }

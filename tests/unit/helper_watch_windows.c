@@ -59,7 +59,7 @@ static struct file_id identify(const struct watch_test *test, const char *path, 
 {
     char text[1024];
     wchar_t *wide = NULL;
-    FILE_ID_INFO info;
+    struct osfile_identity identity;
     snprintf(text, sizeof text, "%s/%.*s", test->temp.path, (int)len, path);
     assert_int_equal(native_path(text, &wide, NULL), 0);
     HANDLE dir = CreateFileW(wide, FILE_READ_ATTRIBUTES,
@@ -67,9 +67,8 @@ static struct file_id identify(const struct watch_test *test, const char *path, 
                              OPEN_EXISTING, FILE_FLAG_BACKUP_SEMANTICS, NULL);
     free(wide);
     assert_true(dir != INVALID_HANDLE_VALUE);
-    assert_true(GetFileInformationByHandleEx(dir, FileIdInfo, &info, sizeof info));
+    assert_int_equal(native_identify(dir, &identity), 0);
     (void)CloseHandle(dir); /* nothing that could be lost */
-    struct osfile_identity identity = native_identity(&info);
     return (struct file_id){identity.low, identity.high};
 }
 

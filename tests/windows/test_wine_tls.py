@@ -66,16 +66,17 @@ class Front(threading.Thread):
 
 
 class Tls(wine.Case):
-    def begin(self, authority="ca", pinned="server", **certificate):
-        """A daemon that trusts `authority` and this key, before a server with such a certificate of "ca"."""
+    def begin(self, authority="ca", pinned=None, **certificate):
+        """A daemon that trusts `authority`, and the key `pinned` alone, before a server with such a certificate of "ca"."""
         self.start_server()
         made = Authority(self.top)
         made.issue("server", **certificate)
         self.front = Front(made.path("server"), self.port)
         self.addCleanup(self.front.close)
         self.url = "https://localhost:%d" % self.front.port
-        self.upload_lines = "ca_file = %s\npinned_key = %s\n" % (
-            self.windows(made.path(authority + ".pem")), made.pin(pinned))
+        self.upload_lines = "ca_file = %s\n" % self.windows(made.path(authority + ".pem"))
+        if pinned:
+            self.upload_lines += "pinned_key = %s\n" % made.pin(pinned)
         self.write("file", "content")
         self.start_daemon()
 
@@ -106,6 +107,13 @@ class Tls(wine.Case):
     def test_expired(self):
         self.begin(days="-1")
         self.refused("certificate", "expired")
+
+    def test_pinned_key(self):
+        self.begin(pinned="server")
+        # No single command is asked: beside other programs Wine's digest of the key came out wrong
+        # once, which is refused as another key is, and tried again by the daemon.
+        self.assert_good("sync", "--uploaded", "--timeout", "60s")
+        self.assertEqual(len(self.store_files()), 1)
 
     def test_another_key(self):
         self.begin(pinned="ca")
