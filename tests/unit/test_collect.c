@@ -13,7 +13,6 @@
 
 #include "batch.h"
 #include "collect.h"
-#include "collect_address.h"
 #include "err.h"
 #include "gzip.h"
 #include "helper_net.h"
@@ -472,50 +471,6 @@ static void a_token_is_asked_of_every_request(void **state)
     rig_close(&rig);
 }
 
-static void where_it_listens(void **state)
-{
-    (void)state;
-    static const struct {
-        const char *text;
-        bool good, loopback, ipv6;
-    } rows[] = {
-        {"127.0.0.1:8420", true, true, false},    {"127.9.9.9:0", true, true, false},
-        {"localhost:1", true, true, false},       {"[::1]:0", true, true, true},
-        {"0.0.0.0:80", true, false, false},       {"[::]:80", true, false, true},
-        {"192.0.2.1:80", true, false, false},     {"::1:80", false, false, false},
-        {"127.0.0.1", false, false, false},       {"127.0.0.1:", false, false, false},
-        {"127.0.0.1:65536", false, false, false}, {":80", false, false, false},
-        {"example.org:80", false, false, false},  {"127.0.0.1:-1", false, false, false},
-        {"[]:80", false, false, false},           {"", false, false, false},
-    };
-    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
-        struct collect_address address;
-        struct err err = {0};
-        int code = collect_address_parse(rows[i].text, &address, &err);
-        assert_int_equal(code, rows[i].good ? 0 : ERR_INVALID);
-        if (rows[i].good) {
-            assert_int_equal(address.loopback, rows[i].loopback);
-            assert_int_equal(address.ipv6, rows[i].ipv6);
-        }
-    }
-    struct rig rig;
-    rig_open(&rig, false);
-    struct collect *second = NULL;
-    struct collect_options options = {.listen = "0.0.0.0:0", .store = rig.store};
-    assert_int_equal(collect_open(&options, &second, &rig.err), ERR_DENIED);
-    assert_non_null(strstr(rig.err.text, "token"));
-    options.listen = "127.0.0.1:0";
-    assert_int_equal(collect_open(&options, &second, &rig.err), ERR_BUSY); /* one a store */
-    char other[320], taken[64];
-    (void)snprintf(other, sizeof other, "%s-2", rig.store);
-    (void)snprintf(taken, sizeof taken, "127.0.0.1:%d", collect_port(rig.collect));
-    options = (struct collect_options){.listen = taken, .store = other};
-    assert_true(collect_open(&options, &second, &rig.err) < 0);
-    assert_non_null(strstr(rig.err.text, taken));
-    assert_null(second);
-    rig_close(&rig);
-}
-
 static void more_journals_than_are_held_open(void **state)
 {
     (void)state;
@@ -552,7 +507,6 @@ int main(void)
         cmocka_unit_test(paths_and_methods),
         cmocka_unit_test(bodies_have_a_limit),
         cmocka_unit_test(a_token_is_asked_of_every_request),
-        cmocka_unit_test(where_it_listens),
         cmocka_unit_test(more_journals_than_are_held_open),
     };
     net_init();
