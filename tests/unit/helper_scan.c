@@ -1,22 +1,20 @@
 /* helper_scan.c: see helper_scan.h. */
 #include "helper_scan.h"
 
-#include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
-#include <sys/stat.h>
 
 #include <cmocka.h>
 
 #include "buf.h"
 #include "err.h"
 #include "journal.h"
+#include "osfile.h"
 
 /* ---- the naive walk ---- */
 
-static struct walked *walk_add(struct walk *walk, const char *path)
+struct walked *walk_add(struct walk *walk, const char *path)
 {
     if (walk->count == walk->cap) {
         walk->cap = walk->cap ? walk->cap * 2 : 256;
@@ -28,40 +26,6 @@ static struct walked *walk_add(struct walk *walk, const char *path)
     return item;
 }
 
-static int64_t ns(struct statx_timestamp time)
-{
-    return time.tv_sec * INT64_C(1000000000) + time.tv_nsec;
-}
-
-static void walk_entry(struct walk *walk, const char *full, const char *path)
-{
-    struct statx st;
-    char target[4096] = "";
-    assert_int_equal(
-        statx(AT_FDCWD, full, AT_SYMLINK_NOFOLLOW, STATX_BASIC_STATS | STATX_BTIME, &st), 0);
-    struct walked *item = walk_add(walk, path);
-    item->file = (struct file_id){st.stx_ino, (uint64_t)ns(st.stx_btime)};
-    item->attrs.mode = st.stx_mode & 07777;
-    item->attrs.ctime_ns = ns(st.stx_ctime);
-    if (S_ISREG(st.stx_mode)) {
-        item->type = ENTRY_FILE;
-        item->attrs.size = (int64_t)st.stx_size;
-        item->attrs.mtime_ns = ns(st.stx_mtime);
-    } else if (S_ISDIR(st.stx_mode)) {
-        item->type = ENTRY_DIR;
-        item->attrs.ctime_ns = 0;
-    } else if (S_ISLNK(st.stx_mode)) {
-        item->type = ENTRY_SYMLINK;
-        item->attrs.mode = 0;
-        ssize_t n = readlink(full, target, sizeof target - 1);
-        assert_true(n >= 0);
-        target[n] = '\0';
-    } else {
-        item->type = ENTRY_OTHER;
-    }
-    item->target = strdup(target);
-}
-
 static bool in_list(const char *const *list, const char *path)
 {
     for (; list && *list; list++)
@@ -70,26 +34,40 @@ static bool in_list(const char *const *list, const char *path)
     return false;
 }
 
+struct walk_place {
+    struct walk *walk;
+    const char *root, *path;
+    const char *const *ignored;
+};
+
+static void walk_dir(struct walk *walk, const char *root, const char *path,
+                     const char *const *ignored);
+
+static int walk_name(void *ctx, const char *name, struct err *err)
+{
+    const struct walk_place *place = ctx;
+    char full[8192], inner[8192];
+    (void)err; /* it ends the test */
+    snprintf(inner, sizeof inner, "%.4000s%s%s", place->path, *place->path ? "/" : "", name);
+    if (in_list(place->ignored, inner))
+        return 0;
+    snprintf(full, sizeof full, "%.1000s/%.7000s", place->root, inner);
+    walk_entry(place->walk, full, inner);
+    if (place->walk->items[place->walk->count - 1].type == ENTRY_DIR)
+        walk_dir(place->walk, place->root, inner, place->ignored);
+    return 0;
+}
+
 static void walk_dir(struct walk *walk, const char *root, const char *path,
                      const char *const *ignored)
 {
-    char full[8192], inner[8192];
+    struct walk_place place = {walk, root, path, ignored};
+    char full[8192];
     snprintf(full, sizeof full, "%s/%s", root, path);
-    DIR *list = opendir(full);
-    assert_non_null(list);
-    struct dirent *entry;
-    while ((entry = readdir(list))) {
-        if (!strcmp(entry->d_name, ".") || !strcmp(entry->d_name, ".."))
-            continue;
-        snprintf(inner, sizeof inner, "%.4000s%s%s", path, *path ? "/" : "", entry->d_name);
-        if (in_list(ignored, inner))
-            continue;
-        snprintf(full, sizeof full, "%.1000s/%.7000s", root, inner);
-        walk_entry(walk, full, inner);
-        if (walk->items[walk->count - 1].type == ENTRY_DIR)
-            walk_dir(walk, root, inner, ignored);
-    }
-    closedir(list);
+    int dir = osfile_open_dir(full, NULL);
+    assert_true(dir >= 0);
+    assert_int_equal(osfile_list(dir, walk_name, &place, NULL), 0);
+    close(dir);
 }
 
 static int compare_walked(const void *x, const void *y)
@@ -166,7 +144,7 @@ static void on_progress(void *ctx, int64_t dirs, int64_t entries)
     pthread_mutex_unlock(&test->lock);
 }
 
-static void tell(struct scan_test *test, const struct scan_record *record, struct bytes path)
+static void tell_walk(struct scan_test *test, const struct scan_record *record, struct bytes path)
 {
     struct walked *told = walk_add(&test->told, path.at);
     told->type = record->type;
@@ -209,7 +187,7 @@ static int visit(void *ctx, struct entry *dir, const struct scan_record *records
         assert_non_null(made);
         if (record->type == ENTRY_DIR)
             children[i] = made;
-        tell(test, record, path);
+        tell_walk(test, record, path);
     }
     int code = 0;
     if (test->journal && count > 0)
@@ -236,7 +214,8 @@ int scan_test_setup(void **state)
     temp_mkdir(&test->temp, "root");
     temp_mkdir(&test->temp, "state");
     snprintf(test->folder.path, sizeof test->folder.path, "%.100s/root", test->temp.path);
-    test->folder.fd = openat(test->temp.fd, "root", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    test->folder.fd = osfile_open_dir(test->folder.path, NULL);
+    assert_true(test->folder.fd >= 0);
     snprintf(test->state, sizeof test->state, "%s/state", test->temp.path);
     if (disk_real_open(test->folder.path, NULL, &test->disk, &err) ||
         rules_new(NULL, &test->rules, &err))
@@ -280,16 +259,11 @@ uint64_t scan_test_random(uint64_t *seed, uint64_t bound)
 
 static void grow_entry(struct scan_test *test, uint64_t *seed, const char *path)
 {
-    switch (scan_test_random(seed, 8)) {
-    case 0:
-        assert_int_equal(symlinkat("target/of it", test->folder.fd, path), 0);
-        break;
-    case 1:
-        assert_int_equal(mkfifoat(test->folder.fd, path, 0600), 0);
-        break;
-    default:
+    uint64_t kind = scan_test_random(seed, 8);
+    if (kind < 2)
+        scan_test_special(test, path, kind == 0);
+    else
         temp_write(&test->folder, path, "0123456789abcdef" + scan_test_random(seed, 16));
-    }
 }
 
 void scan_test_grow(struct scan_test *test, uint64_t seed, int dirs, char (*paths)[256])
@@ -323,6 +297,28 @@ int scan_test_index(struct scan_test *test, bool journal, struct err *err)
     tree_set_root(test->tree, root.items[0].file, root.items[0].attrs.mode);
     walk_free(&root);
     return scan_index(&test->env, tree_root(test->tree), visit, test, err);
+}
+
+void scan_test_must_walk(struct scan_test *test)
+{
+    struct err err = {0};
+    if (scan_test_index(test, false, &err))
+        fail_msg("%s", err.text);
+}
+
+void scan_test_expect_walk(struct scan_test *test, const char *const *ignored)
+{
+    struct walk walk;
+    walk_folder(&walk, test->folder.path, ignored);
+    walk_sort(&test->told);
+    assert_int_equal(test->told.count, walk.count);
+    for (size_t i = 0; i < walk.count; i++) {
+        assert_string_equal(test->told.items[i].path, walk.items[i].path);
+        if (!walked_equal(&test->told.items[i], &walk.items[i]))
+            fail_msg("'%s' is told otherwise than it is", walk.items[i].path);
+    }
+    assert_int_equal(test->entries, (int64_t)walk.count);
+    walk_free(&walk);
 }
 
 int scan_test_compare(struct scan_test *test, struct scan_result *out, struct err *err)

@@ -59,6 +59,9 @@ int scan_test_teardown(void **state);
 
 /* The first index, into the tree and, with `journal`, a new journal. */
 int scan_test_index(struct scan_test *test, bool journal, struct err *err);
+/* The first index without a journal; and what was told is what a walk by full paths finds. */
+void scan_test_must_walk(struct scan_test *test);
+void scan_test_expect_walk(struct scan_test *test, const char *const *ignored);
 int scan_test_compare(struct scan_test *test, struct scan_result *out, struct err *err);
 /* As after a start: the tree comes from the journal. */
 void scan_test_reload(struct scan_test *test);
@@ -72,6 +75,13 @@ uint64_t scan_test_random(uint64_t *seed, uint64_t bound);
  * of all types. Directories are "d<i>", i from 0; paths[i] (NULL allowed) is set to the path. */
 void scan_test_grow(struct scan_test *test, uint64_t seed, int dirs, char (*paths)[256]);
 
+/* What differs between systems: adds one entry, which lies at `full`; and makes something in the
+ * folder that is no plain file, a link or another kind. */
+void walk_entry(struct walk *walk, const char *full, const char *path);
+void scan_test_special(struct scan_test *test, const char *path, bool link);
+
+/* Adds an entry of which nothing but the path is known. */
+struct walked *walk_add(struct walk *walk, const char *path);
 /* The folder as it is, by nothing but full paths; ".." and what `ignored` names are left out. */
 void walk_folder(struct walk *walk, const char *root, const char *const *ignored);
 void walk_free(struct walk *walk);

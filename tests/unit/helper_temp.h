@@ -41,6 +41,9 @@ void temp_rename(const struct temp_dir *dir, const char *from, const char *to);
 /* Removes one file or empty directory. */
 void temp_remove(const struct temp_dir *dir, const char *path);
 
+/* Open descriptors, on Windows handles, of this process. */
+int temp_count_descriptors(void);
+
 /* On Linux only: makes <prefix>0, <prefix>1, ... `count` names of one new file: cheaper than as
  * many files. */
 void temp_link_many(const struct temp_dir *dir, const char *prefix, int count);
@@ -50,7 +53,5 @@ void temp_link_many(const struct temp_dir *dir, const char *prefix, int count);
 int temp_child(int (*work)(void *ctx), void *ctx);
 /* In a child: become a user without rights. False when that is not possible. */
 bool temp_drop_rights(void);
-/* Open descriptors of this process. */
-int temp_count_descriptors(void);
 
 #endif

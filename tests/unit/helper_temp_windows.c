@@ -236,3 +236,11 @@ void temp_remove(const struct temp_dir *dir, const char *path)
     check(DeleteFileW(units) || RemoveDirectoryW(units), "cannot remove", path);
     free(units);
 }
+
+int temp_count_descriptors(void)
+{
+    DWORD count = 0;
+
+    check(GetProcessHandleCount(GetCurrentProcess(), &count), "cannot count", "handles");
+    return (int)count;
+}
