@@ -270,6 +270,7 @@ class Meanwhile(fault.Case):
     def storm(self, s, fd):
         for turn in range(fault.rounds(3, 20)):
             for _ in range(2):  # the second while the scan for the first is on, or due
+                seen = s.last_seq()
                 s.daemon.process.send_signal(signal.SIGSTOP)
                 os.waitid(os.P_PID, s.daemon.process.pid, os.WSTOPPED | os.WNOWAIT)
                 self.overflow(s, fd, turn)
@@ -277,10 +278,10 @@ class Meanwhile(fault.Case):
                 if os.path.exists(old):
                     os.rename(old, os.path.join(s.folder, "moved%d" % turn))
                 s.daemon.process.send_signal(signal.SIGCONT)
-                # The gap's opening row is committed just before its scan.
-                seen = s.last_seq()
-                spoor.until(lambda: s.status("folder")["gap_open"] or s.last_seq() > seen,
-                            "the gap to open")
+                # The gap's opening row is committed just before its scan; it may be closed again by
+                # the time we ask.
+                spoor.until(lambda: s.status("folder")["gap_open"] or
+                            "gap" in [row["kind"] for row in s.rows(seen + 1)], "the gap to open")
             if turn == 1:  # and with the gap open the daemon dies
                 s.kill9()
                 s.start()
