@@ -3,7 +3,6 @@ our own on loopback, behind something that loses answers and kills daemons."""
 
 import collections
 import http.client
-import itertools
 import json
 import os
 import re
@@ -186,6 +185,12 @@ class Engine(spoor.Case):
         self.assertEqual(got, wanted)
         return len(wanted)
 
+    def some_lost(self):
+        """The first answer and three of ten others."""
+        yield receiver.DROP
+        while True:
+            yield receiver.DROP if self.random.random() < 0.3 else 200
+
     def count(self, server, table="spoor"):
         return int(server.ask("SELECT count() FROM " + table)[0][0])
 
@@ -196,8 +201,7 @@ class Engine(spoor.Case):
         server.ask(self.block("The table", "sql"))
         self.forward_to(server)
         self.upload_by("The upload")
-        self.verdicts = (receiver.DROP if self.random.random() < 0.3 else 200
-                         for _ in itertools.count())
+        self.verdicts = self.some_lost()
         self.s.start()
         mutator = spoor.Mutator(self.s.folder, self.random)
         for _ in range(spoor.scaled(20, 5)):
@@ -302,8 +306,7 @@ class Engine(spoor.Case):
             server.ask(self.block("A fleet", "sql", 0))
         self.forward_to(servers[0])
         self.upload_by("A fleet")
-        self.verdicts = (receiver.DROP if self.random.random() < 0.3 else 200
-                         for _ in itertools.count())
+        self.verdicts = self.some_lost()
         folders = ["docs"] + ["more%d" % i for i in range(9)]
         for name in folders[1:]:
             os.mkdir(os.path.join(self.s.top, name))
