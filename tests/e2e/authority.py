@@ -17,15 +17,20 @@ def write(path, text, mode=0o644):
     os.chmod(path, mode)
 
 
-class Authority:
-    """A certificate authority with what it signed, in a directory."""
+EC = ("ec", "-pkeyopt", "ec_paramgen_curve:P-256")
+RSA = ("rsa:2048",)
 
-    def __init__(self, top):
+
+class Authority:
+    """A certificate authority with what it signed, in a directory. `kind`: of all keys."""
+
+    def __init__(self, top, kind=EC):
         self.top = top
+        self.kind = kind
         for name in ("ca", "other-ca"):
-            openssl("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256",
-                    "-nodes", "-keyout", self.path(name + ".key"), "-out",
-                    self.path(name + ".pem"), "-subj", "/CN=Spoor test " + name, "-days", "2")
+            openssl("req", "-x509", "-newkey", *kind, "-nodes", "-keyout",
+                    self.path(name + ".key"), "-out", self.path(name + ".pem"), "-subj",
+                    "/CN=Spoor test " + name, "-days", "2")
 
     def path(self, name):
         return os.path.join(self.top, name)
@@ -33,8 +38,8 @@ class Authority:
     def issue(self, name, host="localhost", days="2"):
         write(self.path(name + ".ext"), "subjectAltName=DNS:%s,IP:127.0.0.1\n" % host
               if host == "localhost" else "subjectAltName=DNS:%s\n" % host)
-        openssl("req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout",
-                self.path(name + ".key"), "-out", self.path(name + ".csr"), "-subj", "/CN=" + name)
+        openssl("req", "-newkey", *self.kind, "-nodes", "-keyout", self.path(name + ".key"),
+                "-out", self.path(name + ".csr"), "-subj", "/CN=" + name)
         openssl("x509", "-req", "-in", self.path(name + ".csr"), "-CA", self.path("ca.pem"),
                 "-CAkey", self.path("ca.key"), "-CAcreateserial", "-out",
                 self.path(name + ".pem"), "-days", days, "-extfile", self.path(name + ".ext"))

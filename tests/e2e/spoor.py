@@ -117,6 +117,11 @@ class Line:
     def text(self):
         return "\n".join(self.lines[-60:])
 
+    def wait_line(self, part, since=0):
+        """Until a line has it: what was written is here only when our thread has read it."""
+        until(lambda: any(part in line for line in self.lines[since:]),
+              lambda: "'%s' in\n%s" % (part, self.text()))
+
     def end(self, how):
         """Sends a signal and waits; returns the exit status."""
         self.process.send_signal(how)

@@ -163,7 +163,7 @@ class Answers(spoor.Case):
         self.assertEqual(len(self.middle.posts()), posts + 1)  # slow is not failed
         since = len(self.s.daemon.lines)
         self.through(hang, stuck)
-        self.assertIn("no answer in time", "\n".join(self.s.daemon.lines[since:]))
+        self.s.daemon.wait_line("no answer in time", since)
 
     def test_resent_by_the_library(self):
         """A connection that was kept and ends before the first byte of an answer: libcurl sends the
@@ -230,7 +230,7 @@ class Answers(spoor.Case):
         for status, paused in told.items():
             self.assertEqual(paused, status not in AGAIN, status)
         self.through(self.status(404), get=True)
-        self.assertIn("it has lost all", "\n".join(self.s.daemon.lines[since:]))
+        self.s.daemon.wait_line("it has lost all", since)
 
     def test_what_status_says(self):
         self.begin(retry_max="100ms")

@@ -161,7 +161,7 @@ class Backend(spoor.Case):
             self.assertEqual({value & ~KEPT for value in rights.values()}, {0})
         later = "inotify (fanotify: '%s' is not there yet; restart spoor when it is)" % s.folder
         self.assertEqual(self.backend(s), later)
-        self.assertIn(later, s.daemon.text())
+        s.daemon.wait_line(later)
         os.mkdir(s.folder)
         write(os.path.join(s.folder, "a"), "1")
         s.check()
@@ -265,7 +265,7 @@ class Backend(spoor.Case):
         s = self.started("fanotify", user=NOBODY)
         self.assertRegex(self.backend(s), r"^inotify \(fanotify: not permitted")
         self.assertIn("inotify (fanotify: not permitted", s.run("status").decode())
-        self.assertIn("inotify (fanotify: not permitted", s.daemon.text())
+        s.daemon.wait_line("inotify (fanotify: not permitted")
 
     def test_inotify_keeps_its_rights(self):
         s = self.started("inotify")

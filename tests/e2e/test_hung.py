@@ -175,8 +175,7 @@ class Hung(Two):
         self.fuse.tell(hang=[])
         self.check()
         s.daemon.process.send_signal(signal.SIGHUP)
-        spoor.until(lambda: any("the new configuration runs" in line for line in s.daemon.lines),
-                    "the reload")
+        s.daemon.wait_line("the new configuration runs")
         self.check()
 
 

@@ -123,7 +123,7 @@ class Life(spoor.Case):
         os.rename(good, bad)
         s.config = bad
         s.check(ignored=[b"a.tmp"])
-        self.assertIn("ingore", "\n".join(s.daemon.lines))
+        s.daemon.wait_line("ingore")
         s.stop()
         s.run("reload", code=1)
         self.assertIn("no daemon runs", s.last_error)

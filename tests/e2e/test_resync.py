@@ -114,7 +114,7 @@ class Resync(spoor.Case):
         s.server_start()
         self.same()
         self.assertGreater(self.snapshots(), before)
-        self.assertIn("are not kept any more", s.daemon.text())
+        s.daemon.wait_line("are not kept any more")
         self.goes_on()
 
     # ---- the server lost something ----
@@ -128,7 +128,7 @@ class Resync(spoor.Case):
         self.same()
         s.check_seqs()  # row 1 was kept: all rows came again, each once
         self.assertEqual(self.snapshots(), 0)
-        self.assertIn("it has lost all", "\n".join(s.daemon.lines))
+        s.daemon.wait_line("it has lost all")
         self.goes_on()
 
     def test_server_lost_everything_while_nothing_happens(self):
@@ -164,7 +164,7 @@ class Resync(spoor.Case):
         self.same()
         s.check_seqs()
         self.assertEqual(self.snapshots(), 0)
-        self.assertIn("the server has lost", "\n".join(s.daemon.lines))
+        s.daemon.wait_line("the server has lost")
         self.goes_on()
 
     def test_server_restored_and_rows_are_purged(self):
@@ -241,7 +241,7 @@ class Resync(spoor.Case):
         self.same()
         self.assertGreater(self.epoch(), epoch)
         self.assertEqual(self.journal_id(), name)
-        self.assertIn("begins epoch", "\n".join(s.daemon.lines))
+        s.daemon.wait_line("begins epoch")
         self.assertGreater(self.snapshots(), 0)
         self.goes_on()
         self.assertEqual(len(s.store_files()), 1)
@@ -270,7 +270,7 @@ class Resync(spoor.Case):
         s.start()
         self.same()
         self.assertNotEqual(self.journal_id(), name)
-        self.assertIn("has a new id", "\n".join(s.daemon.lines))
+        s.daemon.wait_line("has a new id")
         self.goes_on()
 
     def test_two_state_directories_on_one_machine(self):

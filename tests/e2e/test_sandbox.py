@@ -65,7 +65,7 @@ class Sandbox(spoor.Case):
         s.settings["log_level"] = "info\nsandbox = no"
         s.start()
         self.assertEqual(status_field(s.daemon.process.pid, "NoNewPrivs"), "0")
-        self.assertTrue(self.logged("sandbox: off"))
+        s.daemon.wait_line("sandbox: off")
         self.assertEqual(self.status_word(), "off")
         self.assertIn(b"sandbox off", s.run("status"))
         self.assertFalse(self.logged("another machine"))
@@ -74,7 +74,7 @@ class Sandbox(spoor.Case):
         s.run("reload", code=1)
         self.assertIn("the old configuration stays: ", s.last_error)
         self.assertIn("sandbox is another now", s.last_error)
-        self.assertTrue(self.logged("sandbox is another now"))
+        s.daemon.wait_line("sandbox is another now")
         s.check()
 
     def test_private_files(self):
@@ -130,7 +130,7 @@ class Sandbox(spoor.Case):
         s.settings["folder_lines"] = "[folder \"more\"]\npath = %s" % other
         s.write_config()
         self.reload()
-        self.assertTrue(self.logged("that takes a stop and a start"), s.daemon.text())
+        s.daemon.wait_line("that takes a stop and a start")
         with open(before, "w") as out:
             out.write(plain)
         write(os.path.join(s.folder, "f"), "1")
@@ -140,7 +140,7 @@ class Sandbox(spoor.Case):
             out.write(plain.replace("max_delay = 1s", "max_delay = 2s"))
         os.rename(before + ".new", before)
         self.reload()
-        self.assertTrue(self.logged("the new configuration runs"), s.daemon.text())
+        s.daemon.wait_line("the new configuration runs")
         write(os.path.join(s.folder, "f"), "2")
         s.check()
 

@@ -86,7 +86,7 @@ class Sync(spoor.Case):
             os.mkdir(os.path.join(s.folder, name))
             write(os.path.join(s.folder, name, "file"), "x")
             s.check()
-        self.assertIn("sync compares the whole folder instead", "\n".join(s.daemon.lines))
+        s.daemon.wait_line("sync compares the whole folder instead")
         self.assertEqual({row["kind"] for row in s.rows()}, {"create"})
         s.stop()
         s.start()

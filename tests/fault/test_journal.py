@@ -67,7 +67,7 @@ class Reader(fault.Case):
             self.assertLess(turn, 200, "the log does not grow")
             self.touch(s, names, turn)
             s.sync()
-        self.assertIn("keeps a transaction open", "\n".join(s.daemon.lines))
+        s.daemon.wait_line("keeps a transaction open")
         self.assertIn("the journal's log has grown to", s.run("status").decode())
         s.check()
         stranger.execute("ROLLBACK")

@@ -62,7 +62,7 @@ class Volumes(fault.Case):
         s.start()
         s.check()
         self.assertEqual(backend(s), instead)
-        self.assertIn(instead, s.daemon.text())
+        s.daemon.wait_line(instead)
         self.assertIn(instead, s.run("status").decode())
         self.work(s)
         self.assertEqual([row for row in s.rows() if "actor" in row], [])

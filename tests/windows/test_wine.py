@@ -140,7 +140,7 @@ class WholeDaemon(wine.Case):
         code, _, said = self.run_spoor("reload")
         self.assertEqual(code, 0, said)
         self.assertIn("in force", said)
-        self.assertIn("the new configuration runs", self.daemon.text())
+        self.assertIsNotNone(self.daemon.wait_line("the new configuration runs"))
         self.write("b", "after")
         self.assert_whole()
 
