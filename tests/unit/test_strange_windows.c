@@ -24,6 +24,7 @@ static struct {
     size_t ex_count, plain_count;
     DWORD bytes[4];   /* with how many each plain one was asked */
     DWORD completion; /* of the next read that is dequeued */
+    HANDLE told;      /* event: it was; NULL: nobody waits for that */
     bool remote, no_long_ids, delete_pending;
     DWORD tag; /* everything but the root is a reparse point with this */
     unsigned char reparse[256];
@@ -83,6 +84,8 @@ static BOOL WINAPI dequeue(HANDLE port, DWORD *bytes, ULONG_PTR *key, OVERLAPPED
         return good;
     strange.completion = 0;
     *bytes = 0;
+    if (strange.told)
+        assert_true(SetEvent(strange.told));
     return refuse(os);
 }
 
@@ -262,8 +265,14 @@ static void test_lost_by_its_error(void **state)
     watch_test_expect(test, SEEN_LOST, 0, "", WATCH_FORGOTTEN);
     watch_test_add(test, "root", 1, true);
     watch_test_forget(test);
-    strange.completion = ERROR_OPERATION_ABORTED; /* the thread that started it has ended */
+    /* The thread that started it has ended. What the read had is dropped here, so that nothing but
+     * the file may be in it: the barrier comes afterwards. */
+    strange.told = CreateEventW(NULL, TRUE, FALSE, NULL);
+    strange.completion = ERROR_OPERATION_ABORTED;
     temp_write(&test->temp, "root/b", "");
+    assert_int_equal(WaitForSingleObject(strange.told, 30000), WAIT_OBJECT_0);
+    (void)CloseHandle(strange.told); /* nothing that could be lost */
+    strange.told = NULL;
     watch_test_drain(test);
     watch_test_forget(test);
     temp_write(&test->temp, "root/c", "");
